@@ -1,22 +1,20 @@
 /** What one `bytes` range asks for; positions are zero-based and inclusive (RFC 9110, section 14.1.2). */
 export type ByteRange =
-  | { readonly first: number; readonly last: number | undefined }
-  | { readonly suffix: number }
+  { readonly first: number; readonly last: number | undefined } | { readonly suffix: number }
 
-const SINGLE_RANGE = /^bytes=(\d{0,15})-(\d{0,15})$/i
+const SINGLE_RANGE = /^bytes=[ \t]*(\d{0,15})-(\d{0,15})$/i
 
 /**
  * The one range that a Range header asks for. Undefined when the header must be ignored, so that the whole
  * is sent: no header, another unit, several ranges, or nonsense (RFC 9110, section 14.2).
  */
 export function parseByteRange(header: string | undefined): ByteRange | undefined {
-  const match = header === undefined ? null : SINGLE_RANGE.exec(header.replaceAll(' ', ''))
+  const match = header === undefined ? null : SINGLE_RANGE.exec(header.trim())
   if (!match) return undefined
   const [, from = '', to = ''] = match
   if (from === '') return to === '' ? undefined : { suffix: Number(to) }
   const first = Number(from)
-  const last = to === '' ? undefined : Number(to)
-  return last !== undefined && last < first ? undefined : { first, last }
+  return { first, last: to === '' ? undefined : Number(to) }
 }
 
 /** The range as a Range header's value. */
@@ -31,9 +29,12 @@ export function resolveByteRange(
   size: number,
 ): { readonly first: number; readonly last: number } | undefined {
   if ('suffix' in range) {
-    return range.suffix === 0 || size === 0 ? undefined : { first: Math.max(0, size - range.suffix), last: size - 1 }
+    return range.suffix === 0 || size === 0
+      ? undefined
+      : { first: Math.max(0, size - range.suffix), last: size - 1 }
   }
-  return range.first >= size ? undefined : { first: range.first, last: Math.min(range.last ?? size - 1, size - 1) }
+  const { first, last = size - 1 } = range
+  return first >= size || last < first ? undefined : { first, last: Math.min(last, size - 1) }
 }
 
 const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/

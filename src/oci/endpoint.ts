@@ -92,7 +92,8 @@ const MAX_TARGET_LENGTH = 12 * 1024
 export function parseRequest(method: string, rawTarget: string): ParsedRequest | OciError {
   const mark = rawTarget.indexOf('?')
   const path = mark < 0 ? rawTarget : rawTarget.slice(0, mark)
-  if (rawTarget.length > MAX_TARGET_LENGTH) return new OciError('NAME_INVALID', 'The request target is too long.', { status: 414 })
+  if (rawTarget.length > MAX_TARGET_LENGTH)
+    return new OciError('NAME_INVALID', 'The request target is too long.', { status: 414 })
   if (!CANONICAL_PATH.test(path)) return notCanonical()
   const query = parseQuery(mark < 0 ? '' : rawTarget.slice(mark + 1))
   if (query instanceof OciError) return query
@@ -104,13 +105,16 @@ export function parseRequest(method: string, rawTarget: string): ParsedRequest |
 
 function parsePath(method: string, path: string, query: Query): Endpoint | OciError {
   if (path === '/v2' || path === '/v2/') return allowed(method, { kind: 'base' })
-  if (!path.startsWith('/v2/')) return new OciError('NAME_UNKNOWN', 'This is a registry mirror; its API is under /v2/.')
-  if (path === '/v2/_catalog') return withPaging(query, paging => allowed(method, { kind: 'catalog', ...paging }))
+  if (!path.startsWith('/v2/'))
+    return new OciError('NAME_UNKNOWN', 'This is a registry mirror; its API is under /v2/.')
+  if (path === '/v2/_catalog')
+    return withPaging(query, paging => allowed(method, { kind: 'catalog', ...paging }))
 
   // A repository may be called `manifests` or `tags/list`, so the path is read from its end.
   const segments = path.slice('/v2/'.length).split('/')
   const [thirdLast, secondLast, last = ''] = [segments.at(-3), segments.at(-2), segments.at(-1)]
-  const nameBefore = (count: number): Repository | undefined => parseRepository(segments.slice(0, -count).join('/'))
+  const nameBefore = (count: number): Repository | undefined =>
+    parseRepository(segments.slice(0, -count).join('/'))
 
   if (thirdLast === 'blobs' && secondLast === 'uploads') {
     const name = nameBefore(3)
@@ -119,7 +123,9 @@ function parsePath(method: string, path: string, query: Query): Endpoint | OciEr
   }
   if (secondLast === 'tags' && last === 'list') {
     const name = nameBefore(2)
-    return name ? withPaging(query, paging => allowed(method, { kind: 'tags', name, ...paging })) : invalidName()
+    return name
+      ? withPaging(query, paging => allowed(method, { kind: 'tags', name, ...paging }))
+      : invalidName()
   }
   if (secondLast === 'blobs') {
     const name = nameBefore(2)
@@ -133,7 +139,12 @@ function parsePath(method: string, path: string, query: Query): Endpoint | OciEr
     const digest = parseDigest(last)
     const artifactType = query.get('artifactType')
     if (!digest) return invalidDigest(last)
-    return allowed(method, { kind: 'referrers', name, digest, ...(artifactType === undefined ? {} : { artifactType }) })
+    return allowed(method, {
+      kind: 'referrers',
+      name,
+      digest,
+      ...(artifactType === undefined ? {} : { artifactType }),
+    })
   }
   if (secondLast === 'manifests') {
     const name = nameBefore(2)
@@ -149,12 +160,19 @@ function parseManifest(method: string, name: Repository, text: string, query: Qu
     // What is no tag cannot be there; only a push of it is a mistake (conformance tests ask for such a tag).
     return method === 'PUT'
       ? new OciError('TAG_INVALID', `"${text.slice(0, 128)}" is not a valid tag.`)
-      : new OciError('MANIFEST_UNKNOWN', `"${text.slice(0, 128)}" is not a valid tag, so there is no such manifest.`)
+      : new OciError(
+          'MANIFEST_UNKNOWN',
+          `"${text.slice(0, 128)}" is not a valid tag, so there is no such manifest.`,
+        )
   }
   const tags: Tag[] = []
   for (const each of query.all('tag')) {
     const tag = parseTag(each)
-    if (!tag || 'tag' in reference) return new OciError('TAG_INVALID', 'The tag parameter names an invalid tag, or goes with a push by tag.')
+    if (!tag || 'tag' in reference)
+      return new OciError(
+        'TAG_INVALID',
+        'The tag parameter names an invalid tag, or goes with a push by tag.',
+      )
     tags.push(tag)
   }
   return allowed(method, { kind: 'manifest', name, reference, tags })
@@ -185,7 +203,8 @@ function parseUpload(method: string, name: Repository, session: string, query: Q
   const digestText = query.get('digest')
   const digest = digestText === undefined ? undefined : parseDigest(digestText)
   if (digestText !== undefined && !digest) return invalidDigest(digestText)
-  if (method === 'PUT' && !digest) return new OciError('DIGEST_INVALID', 'An upload ends with PUT and a digest parameter.')
+  if (method === 'PUT' && !digest)
+    return new OciError('DIGEST_INVALID', 'An upload ends with PUT and a digest parameter.')
   return allowed(method, { kind: 'upload', name, session, ...(digest && { digest }) })
 }
 
@@ -211,7 +230,17 @@ interface Query {
   all(name: KnownParameter): readonly string[]
 }
 
-const KNOWN_PARAMETERS = ['ns', 'n', 'last', 'digest', 'digest-algorithm', 'mount', 'from', 'tag', 'artifactType'] as const
+const KNOWN_PARAMETERS = [
+  'ns',
+  'n',
+  'last',
+  'digest',
+  'digest-algorithm',
+  'mount',
+  'from',
+  'tag',
+  'artifactType',
+] as const
 type KnownParameter = (typeof KNOWN_PARAMETERS)[number]
 
 const PRINTABLE = /^[\x20-\x7e]{0,4096}$/
@@ -223,14 +252,21 @@ function parseQuery(text: string): Query | OciError {
     const name = decode(equals < 0 ? pair : pair.slice(0, equals))
     const value = decode(equals < 0 ? '' : pair.slice(equals + 1))
     if (name === undefined || value === undefined || !PRINTABLE.test(value)) {
-      return new OciError('UNSUPPORTED', 'The query has a malformed escape or a character that is not printable ASCII.', { status: 400 })
+      return new OciError(
+        'UNSUPPORTED',
+        'The query has a malformed escape or a character that is not printable ASCII.',
+        { status: 400 },
+      )
     }
     const before = values.get(name) ?? []
     // containerd adds `ns` to a Location that may have it already.
     if (!before.includes(value)) values.set(name, [...before, value])
   }
   const repeated = KNOWN_PARAMETERS.find(name => name !== 'tag' && (values.get(name)?.length ?? 0) > 1)
-  if (repeated) return new OciError('UNSUPPORTED', `The parameter ${repeated} is given twice with different values.`, { status: 400 })
+  if (repeated)
+    return new OciError('UNSUPPORTED', `The parameter ${repeated} is given twice with different values.`, {
+      status: 400,
+    })
   return { get: name => values.get(name)?.[0], all: name => values.get(name) ?? [] }
 }
 
@@ -301,13 +337,23 @@ export function queryOf(endpoint: Endpoint): string {
 }
 
 function notCanonical(status = 400): OciError {
-  return new OciError(status === 404 ? 'NAME_UNKNOWN' : 'NAME_INVALID', 'The path is not one of the registry API in its plain form, without escapes.', { status })
+  return new OciError(
+    status === 404 ? 'NAME_UNKNOWN' : 'NAME_INVALID',
+    'The path is not one of the registry API in its plain form, without escapes.',
+    { status },
+  )
 }
 
 function invalidName(): OciError {
-  return new OciError('NAME_INVALID', 'The repository name is not valid: lower-case path components, at most 255 characters.')
+  return new OciError(
+    'NAME_INVALID',
+    'The repository name is not valid: lower-case path components, at most 255 characters.',
+  )
 }
 
 function invalidDigest(text: string): OciError {
-  return new OciError('DIGEST_INVALID', `"${text.slice(0, 150)}" is not a sha256 or sha512 digest in lower-case hex.`)
+  return new OciError(
+    'DIGEST_INVALID',
+    `"${text.slice(0, 150)}" is not a sha256 or sha512 digest in lower-case hex.`,
+  )
 }

@@ -34,6 +34,8 @@ export class OciError extends Error {
   readonly retryAfter: number | undefined
   /** Further reply headers, such as Content-Range of a 416. */
   readonly headers: Readonly<Record<string, string>>
+  /** JSON that is sent as it is: an upstream's own words, where they are the client's business. */
+  readonly #body: string | undefined
 
   constructor(
     code: OciErrorCode,
@@ -42,6 +44,7 @@ export class OciError extends Error {
       status?: number
       retryAfter?: number
       headers?: Readonly<Record<string, string>>
+      body?: string
       cause?: unknown
     } = {},
   ) {
@@ -51,11 +54,12 @@ export class OciError extends Error {
     this.status = options.status ?? STATUS[code]
     this.retryAfter = options.retryAfter
     this.headers = options.headers ?? {}
+    this.#body = options.body
   }
 
   /** The body, as the distribution-spec has it. */
   toBody(): string {
-    return errorBody(this.code, this.message)
+    return this.#body ?? errorBody(this.code, this.message)
   }
 }
 
