@@ -1,26 +1,6 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { Dispatcher } from 'undici'
-
-/**
- * The actions of the ECR API that stand behind registry requests; quotas and permissions go by them.
- * AWS: "Amazon ECR service quotas" and "Actions, resources, and condition keys for Amazon ECR".
- */
-export const ECR_ACTIONS = [
-  'GetAuthorizationToken',
-  'BatchCheckLayerAvailability',
-  'BatchGetImage',
-  'GetDownloadUrlForLayer',
-  'InitiateLayerUpload',
-  'UploadLayerPart',
-  'CompleteLayerUpload',
-  'PutImage',
-  'BatchDeleteImage',
-  'ListImages',
-  'ListImageReferrers',
-  'DescribeRepositories',
-] as const
-
-export type EcrAction = (typeof ECR_ACTIONS)[number]
+import type { EcrAction } from './ecr-action.js'
 
 /** A request to an upstream registry, built from a parsed one: nothing in it was copied from a client unchecked. */
 export interface OutboundRequest {
@@ -39,7 +19,11 @@ export interface OutboundRequest {
 }
 
 /** An answer's status, headers and body; the body must be read to its end or destroyed. */
-export type Answer = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>
+export interface Answer {
+  readonly statusCode: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Readable
+}
 
 /**
  * One step of the way out. Steps are stacked: retry(throttle(authorize(transport))).

@@ -1,0 +1,216 @@
+import type { Dispatcher } from 'undici'
+import { byteRangeText, type ByteRange } from '../oci/byte-range.js'
+import type { Digest } from '../oci/digest.js'
+import { OciError } from '../oci/error.js'
+import type { Repository } from '../oci/reference.js'
+import { blobBodyOf, contentLengthOf, RangeNotSatisfiable, type BlobBody } from './blob-body.js'
+import { discard } from './discard.js'
+import type { Clock } from './ecr-token.js'
+import { headerOf, outboundHeaders } from './headers.js'
+import type { RedirectRules } from './redirect-rules.js'
+import type { Answer, Send } from './send.js'
+import { ConnectionFailure, connectionError } from './transport-error.js'
+import { pause } from './until-aborted.js'
+
+export type { BlobBody } from './blob-body.js'
+
+/** Where a registry's blobs are read. */
+export interface BlobSource {
+  /**
+   * A blob, or the range of it. What the registry itself refuses (404, 403 and so on) is given as its answer; a
+   * range beyond the end, storage that fails and redirects that must not be followed are thrown as OciErrors.
+   */
+  open(
+    repository: Repository,
+    digest: Digest,
+    range: ByteRange | undefined,
+    signal: AbortSignal,
+  ): Promise<BlobBody | Answer>
+  /** A blob's size in bytes, or the registry's refusal. */
+  stat(
+    repository: Repository,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<{ readonly size: number } | Answer>
+}
+
+export interface BlobSourceOptions {
+  /** The upstream's name, for people. */
+  readonly upstream: string
+  /** The registry's origin, to resolve a relative redirect by. */
+  readonly origin: string
+  /** To the registry, with its token. */
+  readonly send: Send
+  /** To where the registry redirects; it never sees a token. */
+  readonly storage: Dispatcher
+  readonly rules: RedirectRules
+  /** How long opening may take with all its tries, in milliseconds, before an answer begins. */
+  readonly patience?: number
+  /** The longest wait before a further try, in milliseconds. */
+  readonly backoff?: number
+  readonly random?: () => number
+  readonly clock?: Clock
+}
+
+const REDIRECTS = [301, 302, 303, 307, 308]
+const MAX_HOPS = 2
+const FURTHER_TRIES = 2
+
+export function createBlobSource({
+  upstream,
+  origin,
+  send,
+  storage,
+  rules,
+  patience = 8000,
+  backoff = 400,
+  random = Math.random,
+  clock = performance,
+}: BlobSourceOptions): BlobSource {
+  const place = `the layer storage of the upstream "${upstream}"`
+
+  const open: BlobSource['open'] = async (repository, digest, range, signal) => {
+    const giveUpAt = clock.now() + patience
+    const headers = { ...outboundHeaders({}, []), ...(range && { range: byteRangeText(range) }) }
+    for (let tries = 0; ; tries++) {
+      // Each try asks the registry anew, since what a redirect was signed with may have expired.
+      const answer = await send({
+        action: 'GetDownloadUrlForLayer',
+        method: 'GET',
+        path: `/v2/${repository}/blobs/${digest}`,
+        headers,
+        signal,
+        patience: Math.max(0, giveUpAt - clock.now()),
+      })
+      const target = redirectOf(answer, origin)
+      if (!target) return isBlob(answer) ? blobBodyOf(answer, range) : unlessUnsatisfiable(answer)
+      const stored = await readStored(target, headers, signal)
+      if (!(stored instanceof StorageFailure)) return isBlob(stored) ? blobBodyOf(stored, range) : stored
+      const wait = stored.refused ? 0 : random() * backoff * 2 ** tries
+      const further = stored.refused ? 1 : FURTHER_TRIES
+      if (tries >= further || clock.now() + wait > giveUpAt) throw stored.error
+      await pause(wait, signal)
+    }
+  }
+
+  /** The storage's 200 or 206, or why there is none; its own words go no further. */
+  async function readStored(
+    first: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Answer | StorageFailure> {
+    let url = first
+    for (let hop = 1; hop <= MAX_HOPS; hop++) {
+      if (!rules.allows(url)) throw redirectRefused(url)
+      const answer = await readPlace(url, headers, signal)
+      if (answer instanceof StorageFailure) return answer
+      const next = redirectOf(answer, url)
+      if (!next) return isBlob(answer) ? answer : failureIn(answer)
+      url = next
+    }
+    throw broken(`ecr-mirror: ${place} redirects more than ${MAX_HOPS} times.`)
+  }
+
+  async function readPlace(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Answer | StorageFailure> {
+    try {
+      const path = url.pathname + url.search
+      return await storage.request({ origin: url.origin, path, method: 'GET', headers, signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      const failure = connectionError(error, place)
+      if (failure instanceof ConnectionFailure) return new StorageFailure(failure, false)
+      throw failure
+    }
+  }
+
+  function failureIn(answer: Answer): StorageFailure {
+    const status = answer.statusCode
+    if (status === 416) unlessUnsatisfiable(answer)
+    discard(answer.body)
+    const error = broken(`ecr-mirror: ${place} did not give the blob (status ${status}); try again.`)
+    return new StorageFailure(error, status < 500 && status !== 429 && status !== 408)
+  }
+
+  function redirectRefused(url: URL): OciError {
+    return broken(
+      `ecr-mirror: the upstream "${upstream}" redirects blobs to a place that is not among its redirectHosts; ` +
+        'its operator has to add that host there, if it is meant.',
+      // The host is for the log; nothing else of the URL is.
+      new Error(`redirected to ${url.host}`),
+    )
+  }
+
+  return {
+    open,
+    async stat(repository, digest, signal) {
+      const answer = await send({
+        action: 'BatchCheckLayerAvailability',
+        method: 'HEAD',
+        path: `/v2/${repository}/blobs/${digest}`,
+        headers: outboundHeaders({}, []),
+        signal,
+        patience,
+      })
+      const redirected = REDIRECTS.includes(answer.statusCode)
+      if (!redirected && answer.statusCode !== 200) return answer
+      discard(answer.body)
+      const size = redirected ? undefined : contentLengthOf(answer)
+      return size === undefined ? sizeByRange(repository, digest, signal) : { size }
+    },
+  }
+
+  /** What a redirect is signed for is GET alone, so the total is taken from the first byte's Content-Range. */
+  async function sizeByRange(
+    repository: Repository,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<{ readonly size: number } | Answer> {
+    try {
+      const opened = await open(repository, digest, { first: 0, last: 0 }, signal)
+      if ('statusCode' in opened) return opened
+      discard(opened.body)
+      return { size: opened.size }
+    } catch (error) {
+      // Nothing has no first byte.
+      if (error instanceof RangeNotSatisfiable && error.size !== undefined) return { size: error.size }
+      throw error
+    }
+  }
+}
+
+/** Why there was nothing to read where a redirect led. */
+class StorageFailure {
+  constructor(
+    readonly error: OciError,
+    /** Refused rather than failed: the signature may have expired. */
+    readonly refused: boolean,
+  ) {}
+}
+
+function isBlob(answer: Answer): boolean {
+  return answer.statusCode === 200 || answer.statusCode === 206
+}
+
+function unlessUnsatisfiable(answer: Answer): Answer {
+  if (answer.statusCode !== 416) return answer
+  discard(answer.body)
+  throw new RangeNotSatisfiable(answer)
+}
+
+/** Where a redirect leads; the body of one is nobody's. */
+function redirectOf(answer: Answer, base: string | URL): URL | undefined {
+  if (!REDIRECTS.includes(answer.statusCode)) return undefined
+  discard(answer.body)
+  const location = headerOf(answer.headers, 'location')
+  const url = location !== undefined && URL.canParse(location, String(base)) && new URL(location, base)
+  if (!url) throw broken('ecr-mirror: the upstream redirects a blob to nowhere.')
+  return url
+}
+
+function broken(message: string, cause?: unknown): OciError {
+  return new OciError('UNKNOWN', message, { status: 502, cause })
+}

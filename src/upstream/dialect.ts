@@ -1,0 +1,123 @@
+import { z } from 'zod'
+import type { Repository } from '../oci/reference.js'
+import { OciError, type OciErrorCode } from '../oci/error.js'
+import { headerOf } from './headers.js'
+import { readBody } from './read-body.js'
+import type { EcrAction } from './ecr-action.js'
+import type { Answer } from './send.js'
+
+/** What a refused request was about, for the words of the refusal. */
+export interface RefusedRequest {
+  readonly action: EcrAction
+  /** The upstream's name in the configuration. */
+  readonly upstream: string
+  readonly repository: Repository | undefined
+}
+
+/** As much of an error's body as is looked at, in bytes. */
+const MAX_ERROR_BYTES = 64 * 1024
+
+const OciErrors = z.object({
+  errors: z.array(z.looseObject({ code: z.string(), message: z.string().optional() })).min(1),
+})
+
+/**
+ * An upstream's answer other than the hoped-for one, as the client is told of it: what is the client's business
+ * verbatim, ECR's 401 never, its 403 as the permission that is missing, and its failures as what they are.
+ * Reads the answer's body to its end, or destroys it.
+ */
+export async function refusalOf(answer: Answer, request: RefusedRequest): Promise<OciError> {
+  const bytes = await readBody(answer.body, MAX_ERROR_BYTES).catch(() => undefined)
+  const text = bytes?.toString('utf8') ?? ''
+  const status = answer.statusCode
+  if (status === 401) return refusedCredentials(request.upstream)
+  if (status === 403) return denied(answer, request, text)
+  if (status === 429) {
+    const seconds = Number(headerOf(answer.headers, 'retry-after') ?? 1)
+    return new OciError(
+      'TOOMANYREQUESTS',
+      `ECR limits the rate of ${request.action} and is at that limit; try again.`,
+      {
+        retryAfter: Number.isInteger(seconds) && seconds > 0 ? seconds : 1,
+      },
+    )
+  }
+  if (status >= 400 && status < 500) return clientsBusiness(answer, request, text)
+  return new OciError('UNKNOWN', `The upstream "${request.upstream}" failed on this request; try again.`, {
+    status: 502,
+    cause: { status },
+  })
+}
+
+/** The mirror's own credentials do not work. The client's are right: a 401 would send its user after the wrong cause. */
+export function refusedCredentials(upstream: string): OciError {
+  return new OciError(
+    'UNKNOWN',
+    `The upstream "${upstream}" refuses the mirror's own AWS credentials; its operator has to look.`,
+    {
+      status: 503,
+      retryAfter: 10,
+    },
+  )
+}
+
+/** The first error of an OCI error body, when the text is one. */
+export function ociErrorIn(text: string): { readonly code: string; readonly message: string } | undefined {
+  try {
+    const first = OciErrors.parse(JSON.parse(text)).errors[0]
+    return first && { code: first.code, message: first.message ?? '' }
+  } catch {
+    return undefined
+  }
+}
+
+const DEFAULT_CODE: Partial<Record<EcrAction, OciErrorCode>> = {
+  BatchCheckLayerAvailability: 'BLOB_UNKNOWN',
+  GetDownloadUrlForLayer: 'BLOB_UNKNOWN',
+  BatchGetImage: 'MANIFEST_UNKNOWN',
+  BatchDeleteImage: 'MANIFEST_UNKNOWN',
+  UploadLayerPart: 'BLOB_UPLOAD_UNKNOWN',
+  CompleteLayerUpload: 'BLOB_UPLOAD_UNKNOWN',
+}
+
+/** A missing image, an immutable tag, a bad manifest: the upstream's words, if they are an OCI error of its. */
+function clientsBusiness(answer: Answer, { action, repository }: RefusedRequest, text: string): OciError {
+  const status = answer.statusCode
+  const own = ociErrorIn(text)
+  if (own && !namesTheFarSide(text)) {
+    return new OciError('UNKNOWN', own.message, { status, body: text })
+  }
+  if (status === 404) {
+    const code = DEFAULT_CODE[action] ?? 'NAME_UNKNOWN'
+    return new OciError(
+      code,
+      `The upstream registry has no such ${code === 'NAME_UNKNOWN' ? 'repository' : 'content'} in ${repository ?? 'it'}.`,
+    )
+  }
+  return new OciError(
+    'UNSUPPORTED',
+    `The upstream registry refused this request (${action}, status ${status}).`,
+    { status },
+  )
+}
+
+/** Nothing of AWS's addresses and identities leaves the mirror. */
+function namesTheFarSide(text: string): boolean {
+  return /amazonaws|arn:aws|\.on\.aws|X-Amz-/i.test(text)
+}
+
+/** IAM's own word for what is missing, as in "is not authorized to perform: ecr:BatchGetImage on resource". */
+const MISSING_PERMISSION = /not authorized to perform: (ecr(?:-public)?:[A-Za-z]{1,64})/
+
+function denied(answer: Answer, { action, upstream, repository }: RefusedRequest, text: string): OciError {
+  const permission = MISSING_PERMISSION.exec(text)?.[1] ?? `ecr:${action}`
+  const requestId = headerOf(answer.headers, 'x-amzn-requestid')
+  return new OciError(
+    'DENIED',
+    `ecr-mirror: ECR denied this: the mirror's AWS role lacks ${permission} on ${repository ?? 'the registry'} ` +
+      `of the upstream "${upstream}"` +
+      (requestId === undefined ? '.' : ` (AWS request ${requestId}).`),
+    // The message has the role's ARN in it; that is for the log alone.
+    { cause: { status: 403, upstreamSaid: ociErrorIn(text)?.message.slice(0, 1024) } },
+  )
+}

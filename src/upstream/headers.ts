@@ -1,0 +1,39 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { VERSION } from '../version.js'
+
+/** What of a client's request headers an upstream may see. Everything else stays here, credentials first of all. */
+type RequestHeader = 'accept' | 'content-length' | 'content-range' | 'content-type' | 'range'
+
+/** What of an upstream's reply headers a client may see; what else it needs, the mirror writes itself. */
+const RESPONSE_HEADERS = ['oci-filters-applied', 'oci-subject', 'oci-tag', 'retry-after', 'warning'] as const
+
+/** Header values that are safe to send on: printable, at most 16 KiB. */
+const SAFE_VALUE = /^[\x20-\x7e\t]{0,16384}$/
+
+/** The headers of an upstream request, built from the allow-list. */
+export function outboundHeaders(
+  inbound: IncomingHttpHeaders,
+  names: readonly RequestHeader[],
+): Record<string, string> {
+  return { ...pick(inbound, names), 'accept-encoding': 'identity', 'user-agent': `ecr-mirror/${VERSION}` }
+}
+
+/** The upstream's reply headers that are passed on as they are. */
+export function passedOn(answer: IncomingHttpHeaders): Record<string, string> {
+  return pick(answer, RESPONSE_HEADERS)
+}
+
+/** A header's one value; undefined when it is missing, repeated or not printable. */
+export function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name]
+  return typeof value === 'string' && SAFE_VALUE.test(value) ? value : undefined
+}
+
+function pick(headers: IncomingHttpHeaders, names: readonly string[]): Record<string, string> {
+  const picked: Record<string, string> = {}
+  for (const name of names) {
+    const value = headerOf(headers, name)
+    if (value !== undefined) picked[name] = value
+  }
+  return picked
+}

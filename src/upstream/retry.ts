@@ -1,0 +1,78 @@
+import { discard } from './discard.js'
+import type { Clock } from './ecr-token.js'
+import { retryAfterOf } from './retry-after.js'
+import type { Answer, OutboundRequest, Send } from './send.js'
+import { ConnectionFailure } from './transport-error.js'
+import { pause } from './until-aborted.js'
+
+export interface RetryOptions {
+  readonly random?: () => number
+  readonly clock?: Clock
+  /** The longest wait before the first further try, in milliseconds; twice that before the next. */
+  readonly backoff?: number
+}
+
+const FURTHER_TRIES = 2
+const WORTH_ANOTHER_TRY = [429, 500, 502, 503, 504]
+
+/**
+ * Tries again before the first byte of an answer: twice at most, after waits drawn at random up to a growing bound
+ * (AWS: "Exponential backoff and jitter"), or as long as Retry-After says, and never beyond the request's patience.
+ * What remains of a 429 or 5xx is the answer.
+ */
+export function retry({ random = Math.random, clock = performance, backoff = 200 }: RetryOptions = {}): (
+  send: Send,
+) => Send {
+  return send => async request => {
+    const giveUpAt = clock.now() + request.patience
+    for (let tries = 0; ; tries++) {
+      const patience = Math.max(0, giveUpAt - clock.now())
+      const outcome = await settle(send({ ...request, patience }))
+      const wait = waitAfter(outcome) ?? random() * backoff * 2 ** tries
+      const again =
+        tries < FURTHER_TRIES &&
+        !request.signal.aborted &&
+        mayRepeat(request, outcome) &&
+        clock.now() + wait <= giveUpAt
+      if (!again) return unwrap(outcome)
+      if ('answer' in outcome) discard(outcome.answer.body)
+      await pause(wait, request.signal)
+    }
+  }
+}
+
+type Outcome = { readonly answer: Answer } | { readonly error: unknown }
+
+async function settle(answer: Promise<Answer>): Promise<Outcome> {
+  try {
+    return { answer: await answer }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function unwrap(outcome: Outcome): Answer {
+  if ('error' in outcome) throw outcome.error
+  return outcome.answer
+}
+
+function waitAfter(outcome: Outcome): number | undefined {
+  return 'answer' in outcome ? retryAfterOf(outcome.answer) : undefined
+}
+
+/**
+ * Whether doing it again can do no harm. A stream is gone once it was sent. Reading and deleting may be repeated
+ * after anything. What changes something is repeated only when the first attempt surely changed nothing (429, no
+ * connection), or when a second makes no difference: an upload begun in vain is forgotten by ECR, and a manifest put
+ * twice is the same manifest. An upload completed twice does make one: the second finds no upload any more.
+ */
+function mayRepeat({ method, action, body }: OutboundRequest, outcome: Outcome): boolean {
+  if (body !== undefined && !Buffer.isBuffer(body)) return false
+  const repeatable = body === undefined && (method === 'GET' || method === 'HEAD' || method === 'DELETE')
+  if ('answer' in outcome) {
+    const { statusCode } = outcome.answer
+    return repeatable ? WORTH_ANOTHER_TRY.includes(statusCode) : statusCode === 429
+  }
+  if (!(outcome.error instanceof ConnectionFailure)) return false
+  return repeatable || !outcome.error.sent || action === 'InitiateLayerUpload' || action === 'PutImage'
+}
