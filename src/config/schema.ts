@@ -1,0 +1,233 @@
+import { z } from 'zod'
+import { ACTIONS } from '../access/policy.js'
+import { parseRepository } from '../oci/reference.js'
+import { parseEcrHost } from '../upstream/ecr-host.js'
+import { ECR_ACTIONS } from '../upstream/ecr-action.js'
+import { addressRange, duration, hostAndPort, hostPattern, list, listenAddress, oneOf } from './fields.js'
+import { oneOrMore, origin, parsed, path, text, wholeNumber } from './fields.js'
+
+const tlsSchema = z
+  .strictObject({
+    certificate: path('PEM file with the certificate, followed by those that lead to its root.'),
+    key: path("PEM file with the certificate's private key."),
+    clientCa: path(
+      'PEM file with the authorities whose client certificates are accepted; such a client is the principal cert:<CN>.',
+    ).exactOptional(),
+  })
+  .meta({ description: 'A certificate to serve with.' })
+
+const grantSchema = z
+  .strictObject({
+    principals: list(text('a user, "*", "anonymous" or "cert:<CN>"'))
+      .min(1, { error: 'a list that is not empty' })
+      .meta({
+        description:
+          'User names, "*" for every logged-in user, "cert:<CN>" for a client certificate, or "anonymous".',
+      }),
+    addresses: list(addressRange)
+      .exactOptional()
+      .meta({ description: 'Client address ranges that the grant is limited to.' }),
+    upstreams: list(text("an upstream's name"))
+      .exactOptional()
+      .meta({ description: 'Names of the upstreams it is about; left out: all.' }),
+    repositories: list(
+      text('a repository pattern such as team/** or library/nginx', value =>
+        /^[a-z0-9._*-]+(?:\/[a-z0-9._*-]+)*$/.test(value),
+      ),
+    )
+      .min(1, { error: 'a list that is not empty' })
+      .exactOptional()
+      .meta({
+        description:
+          'Patterns of repositories: "*" within a path segment, "**" across segments; left out: all.',
+      }),
+    actions: list(oneOf(ACTIONS))
+      .min(1, { error: 'a list that is not empty' })
+      .meta({ description: 'What is allowed: pull, push, delete, catalog, status.' }),
+  })
+  .meta({ description: 'One grant; what no grant allows is denied.' })
+
+const credentialsSchema = z.strictObject({
+  profile: text('the name of a profile')
+    .exactOptional()
+    .meta({ description: 'A profile of the AWS configuration files.' }),
+  roleArn: text('a role such as arn:aws:iam::123456789012:role/ecr-mirror', value =>
+    /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,576}$/.test(value),
+  )
+    .exactOptional()
+    .meta({ description: 'An IAM role to assume.' }),
+  externalId: text('2 to 1224 letters, digits or any of + = , . @ : / -', value =>
+    /^[\w+=,.@:/-]{2,1224}$/.test(value),
+  )
+    .exactOptional()
+    .meta({ description: 'The external id that the role asks for.', secret: true }),
+  sessionName: text('2 to 64 letters, digits or any of + = , . @ -', value =>
+    /^[\w+=,.@-]{2,64}$/.test(value),
+  )
+    .exactOptional()
+    .meta({ description: 'The name of the role session, as CloudTrail shows it.' }),
+})
+
+const upstreamSchema = z
+  .strictObject({
+    name: text(
+      'a name such as main or eu-west, in lower case, which does not look like a host',
+      value => /^[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*$/.test(value) && value !== 'localhost',
+    ).meta({ description: 'Its name; clients may write <mirror>/<name>/<repository>.' }),
+    host: parsed(
+      'an ECR host such as 123456789012.dkr.ecr.us-east-1.amazonaws.com, or public.ecr.aws',
+      value => (parseEcrHost(value.toLowerCase()) ? value.toLowerCase() : undefined),
+    ).meta({ description: 'An ECR host of any partition, or public.ecr.aws.' }),
+    default: z.boolean({ error: 'true or false' }).default(false).meta({
+      description: 'Whether <mirror>/<repository> means this upstream; the only upstream is the default.',
+    }),
+    repositoryPrefix: text(
+      'a path such as docker-hub, without a slash at its ends',
+      value => value === '' || parseRepository(value) !== undefined,
+    )
+      .default('')
+      .meta({
+        description: 'Put before every repository upstream, e.g. docker-hub for a pull-through-cache rule.',
+      }),
+    serves: list(hostAndPort)
+      .default([])
+      .meta({ description: 'Further names in ns= or Host that mean this upstream, e.g. docker.io.' }),
+    credentials: credentialsSchema
+      .prefault({})
+      .meta({ description: 'Where its AWS credentials come from; left out: the AWS default chain.' }),
+    endpoint: origin.exactOptional().meta({
+      description: 'Where to connect instead of https://<host>; the Host header and SNI stay <host>.',
+    }),
+    apiEndpoint: origin
+      .exactOptional()
+      .meta({ description: "The ECR API; left out: AWS_ENDPOINT_URL_ECR, otherwise AWS's own." }),
+    redirectHosts: list(hostPattern).exactOptional().meta({
+      description:
+        "Hosts (host or host:port, * for a part of one label) that blobs may be redirected to; one with a port may be plain http. Left out: the region's layer bucket.",
+    }),
+    quotas: z
+      .partialRecord(
+        oneOf(ECR_ACTIONS),
+        z
+          .number({ error: 'requests per second, more than 0' })
+          .positive({ error: 'requests per second, more than 0' }),
+      )
+      .default({})
+      .meta({
+        description: "Requests per second by ECR action, where the account's differ from AWS's defaults.",
+      }),
+  })
+  .meta({ description: 'One ECR registry.' })
+
+const SOME_UPSTREAM = 'a list of at least one upstream; for a quick start: --registry HOST'
+
+/** The configuration file: its keys, their types, defaults and descriptions. */
+export const settingsSchema = z.strictObject({
+  listen: oneOrMore(listenAddress)
+    .prefault('0.0.0.0:5000')
+    .meta({ description: 'Where clients connect, HOST:PORT or a list of them.' }),
+  publicUrl: origin.exactOptional().meta({
+    description: 'The URL that clients know the mirror by; used only where an absolute URL is unavoidable.',
+  }),
+  trustedProxies: list(addressRange)
+    .default([])
+    .meta({ description: 'Address ranges whose X-Forwarded-For counts; nobody by default.' }),
+  tls: oneOrMore(tlsSchema).default([]).meta({
+    description: 'The certificate to serve with, or a list chosen from by server name; left out: plain HTTP.',
+  }),
+  operations: z
+    .strictObject({
+      listen: listenAddress
+        .prefault('127.0.0.1:5001')
+        .meta({ description: 'Where /livez, /readyz, /metrics and /status are served.' }),
+    })
+    .prefault({})
+    .meta({ description: 'The port for whoever runs the mirror.' }),
+  users: z
+    .strictObject({
+      htpasswd: path(
+        'Users with bcrypt, scrypt or argon2id hashes; several lines of one name are several passwords.',
+      ).exactOptional(),
+    })
+    .prefault({})
+    .meta({ description: 'Who may log in.' }),
+  policy: list(grantSchema)
+    .exactOptional()
+    .meta({ description: 'Grants. Left out: every user may pull and push on every upstream.' }),
+  upstreams: list(upstreamSchema, SOME_UPSTREAM)
+    .min(1, { error: SOME_UPSTREAM })
+    .meta({ description: 'The registries behind the mirror.' }),
+  uploads: z
+    .strictObject({
+      sessionKey: text(
+        'a secret of at least 16 characters, e.g. from: openssl rand -base64 32',
+        value => value.length >= 16,
+      )
+        .exactOptional()
+        .meta({
+          description:
+            'Seals upload sessions; replicas share it. Left out: a random one, so that a restart ends pushes in progress.',
+          secret: true,
+        }),
+    })
+    .prefault({})
+    .meta({ description: 'Pushes.' }),
+  log: z
+    .strictObject({
+      level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+        .default('info')
+        .meta({ description: 'The least severe level that is logged.' }),
+      format: oneOf(['json', 'pretty'])
+        .exactOptional()
+        .meta({ description: 'json or pretty; left out: pretty on a terminal.' }),
+    })
+    .prefault({})
+    .meta({ description: 'The log, on standard output.' }),
+  limits: z
+    .strictObject({
+      maxRequests: wholeNumber(1)
+        .default(2000)
+        .meta({ description: 'Requests in flight; more are answered 503.' }),
+      maxConnections: wholeNumber(1)
+        .default(10_000)
+        .meta({ description: 'Open client connections; more are refused.' }),
+      idleTimeout: duration
+        .prefault('60s')
+        .meta({ description: 'How long a connection may make no progress.' }),
+      headersTimeout: duration
+        .prefault('10s')
+        .meta({ description: 'How long a client may take to send the headers of a request.' }),
+      drainTimeout: duration
+        .prefault('25s')
+        .meta({ description: 'How long requests may go on after SIGTERM.' }),
+    })
+    .prefault({})
+    .meta({ description: 'Bounds; durations are such as 500ms, 25s or 10m.' }),
+})
+
+/** The settings as the schema gives them: complete with defaults, durations in milliseconds. */
+export type Settings = z.output<typeof settingsSchema>
+
+type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
+    : T
+
+/** A user for a quick start, from ECR_MIRROR_USERS; to be hashed at once and never shown. */
+export interface PlainUser {
+  readonly name: string
+  readonly password: string
+}
+
+/**
+ * The whole configuration, checked, with every default and nothing left relative: paths are absolute, durations are
+ * milliseconds, and exactly one upstream is the default where there is only one. Frozen.
+ */
+export type Config = Frozen<Omit<Settings, 'users'>> & {
+  readonly users: Frozen<Settings['users']> & { readonly plain: readonly PlainUser[] }
+}
+
+export type UpstreamConfig = Config['upstreams'][number]
+export type TlsConfig = Config['tls'][number]
+export type GrantConfig = NonNullable<Config['policy']>[number]
