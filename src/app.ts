@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto'
+import Fastify, { LogController, type FastifyInstance } from 'fastify'
+import { readCertificates, type Certificates } from './certificates.js'
+import type { Config } from './config/schema.js'
+import { listen, type Listener } from './listener.js'
+import { accessLog } from './operations/access-log.js'
+import { health, type Check } from './operations/health.js'
+import type { Log } from './operations/log.js'
+import { answerParserError } from './registry/errors.js'
+import { routeOf } from './registry/parsed-request.js'
+import { registry } from './registry/registry.js'
+import { createUploadSessions } from './registry/upload-session.js'
+import { makeRules, type MadeRules } from './rules.js'
+import { createThrottles } from './upstream/throttle.js'
+import { createTokenSources } from './upstream/token-sources.js'
+import type { UpstreamDeps } from './upstream/upstream.js'
+
+/** A mirror that listens. */
+export interface App {
+  /** Where clients connect. */
+  readonly urls: readonly string[]
+  readonly operationsUrl: string
+  /** Puts another configuration in force for the requests to come. Throws, and changes nothing, when it cannot be. */
+  reload(config: Config): Promise<void>
+  /** Takes no more requests, lets those in flight end until `signal` aborts, and frees everything. */
+  close(signal?: AbortSignal): Promise<void>
+}
+
+export interface AppDeps {
+  readonly log: Log
+  /** What tests set otherwise about upstreams. */
+  readonly upstreams?: Partial<UpstreamDeps>
+}
+
+/** Makes every part by hand, in reading order, and opens the ports. */
+export async function createApp(config: Config, { log, upstreams }: AppDeps): Promise<App> {
+  const deps = { tokens: createTokenSources(), throttles: createThrottles(), ...upstreams }
+  let made = await makeRules(config, deps)
+  for (const warning of made.warnings) log.warn(warning)
+
+  const api = Fastify({
+    loggerInstance: log,
+    // The access line says it all, once.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    rewriteUrl: routeOf,
+    exposeHeadRoutes: false,
+    genReqId: () => randomUUID(),
+  }) as unknown as FastifyInstance
+  accessLog(api)
+  registry(api, {
+    rules: () => made.rules,
+    sessions: createUploadSessions(config.uploads.sessionKey),
+    maxRequests: config.limits.maxRequests,
+  })
+
+  let draining = false
+  const operations = Fastify({ logger: false })
+  health(operations, { isDraining: () => draining, checks: () => tokenChecks(made) })
+
+  await Promise.all([api.ready(), operations.ready()])
+  const ports = await openPorts(config, api, operations)
+  prepareTokens(made)
+
+  return {
+    urls: ports.data.map(({ url }) => url),
+    operationsUrl: ports.operations.url,
+    async reload(fresh) {
+      const [remade, certificates] = await Promise.all([makeRules(fresh, deps), certificatesOf(fresh)])
+      const before = made
+      made = remade
+      if (certificates) ports.data.forEach(listener => listener.useCertificates(certificates))
+      for (const warning of remade.warnings) log.warn(warning)
+      prepareTokens(remade)
+      // Requests in flight finish on the connections they have.
+      await Promise.all(before.upstreams.map(upstream => upstream.close()))
+    },
+    async close(signal) {
+      draining = true
+      const cut = (): void => ports.data.forEach(listener => listener.cut())
+      signal?.addEventListener('abort', cut, { once: true })
+      await Promise.all(ports.data.map(listener => listener.drain()))
+      signal?.removeEventListener('abort', cut)
+      await Promise.all([ports.operations.drain(), api.close(), operations.close()])
+      await Promise.all(made.upstreams.map(upstream => upstream.close()))
+    },
+  }
+}
+
+interface OpenPorts {
+  readonly data: readonly Listener[]
+  readonly operations: Listener
+}
+
+async function openPorts(
+  config: Config,
+  api: FastifyInstance,
+  operations: FastifyInstance,
+): Promise<OpenPorts> {
+  const certificates = await certificatesOf(config)
+  const opened: Listener[] = []
+  try {
+    for (const address of config.listen) {
+      opened.push(
+        await listen({
+          address,
+          limits: config.limits,
+          certificates,
+          onRequest: (request, response) => api.routing(request, response),
+          onParserError: answerParserError,
+        }),
+      )
+    }
+    const operationsListener = await listen({
+      address: config.operations.listen,
+      limits: config.limits,
+      certificates: undefined,
+      onRequest: (request, response) => operations.routing(request, response),
+      onParserError: answerParserError,
+    })
+    return { data: opened, operations: operationsListener }
+  } catch (error) {
+    await Promise.all(opened.map(listener => listener.drain()))
+    throw error
+  }
+}
+
+async function certificatesOf({ tls: [first, ...others] }: Config): Promise<Certificates | undefined> {
+  return first && (await readCertificates([first, ...others]))
+}
+
+/** Fetches the first tokens ahead of the first client; what fails is tried again and shows in /readyz. */
+function prepareTokens({ upstreams }: MadeRules): void {
+  for (const { tokens } of upstreams) tokens.current(AbortSignal.timeout(30_000)).catch(() => undefined)
+}
+
+function tokenChecks({ upstreams }: MadeRules): Check[] {
+  return upstreams.map(({ name, tokens }) => {
+    const { usable, expiresIn, problem } = tokens.state()
+    const detail = usable
+      ? `valid for ${Math.round((expiresIn ?? 0) / 60_000)} min`
+      : `no token: ${problem ?? 'not asked for yet'}`
+    return { name: `token of ${name}`, ok: usable, detail }
+  })
+}

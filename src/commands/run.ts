@@ -1,0 +1,116 @@
+import { Command, CommanderError } from 'commander'
+import { ConfigError } from '../config/config-error.js'
+import type { Flags } from '../config/flags.js'
+import { suggestion } from '../config/suggestion.js'
+import { VERSION } from '../version.js'
+import { hashPasswordLine } from './hash-password.js'
+import { healthcheck } from './healthcheck.js'
+import { serve, type CreateApp } from './serve.js'
+import { CommandError, EXIT, type Surroundings } from './surroundings.js'
+
+/**
+ * Does what the arguments (without the program's own name) ask for and gives the exit code; undefined when the
+ * mirror runs and a signal will end the process.
+ */
+export async function run(
+  args: readonly string[],
+  surroundings: Surroundings,
+  createApp: CreateApp,
+): Promise<number | undefined> {
+  const { stdout, stderr } = surroundings
+  let exitCode: number | undefined = EXIT.ok
+  const program = new Command('ecr-mirror')
+    .description('An authenticating registry mirror for Amazon ECR.')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('--help', 'print this help')
+    .exitOverride()
+    .configureOutput({ writeOut: text => stdout.write(text), writeErr: text => stderr.write(text) })
+    .addHelpText(
+      'after',
+      examples(
+        'ecr-mirror --registry 123456789012.dkr.ecr.us-east-1.amazonaws.com',
+        'ecr-mirror serve --help',
+      ),
+    )
+
+  program
+    .command('serve', { isDefault: true })
+    .description('run the mirror (what is done without a command)')
+    .option('--config <file>', 'configuration file, YAML or JSON')
+    .option(
+      '--registry <host>',
+      'ECR host to mirror instead of the configured upstreams; repeatable, the first is the default. It is called <account>-<region>',
+      collect,
+    )
+    .option('--listen <host:port>', 'where clients connect')
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
+    .addHelpText(
+      'after',
+      examples(
+        'ecr-mirror serve --config mirror.yaml',
+        'ECR_MIRROR_USERS=ci:password ecr-mirror serve --registry 123456789012.dkr.ecr.us-east-1.amazonaws.com --listen 0.0.0.0:5000',
+      ),
+    )
+    .allowExcessArguments()
+    .action(async (flags: Flags, command: Command) => {
+      refuseArguments(command.args, program)
+      await serve(flags, surroundings, createApp)
+      exitCode = undefined
+    })
+
+  program
+    .command('hash-password')
+    .description('read a password from standard input and print its htpasswd line')
+    .argument('<name>', "the user's name")
+    .addHelpText(
+      'after',
+      examples(
+        'ecr-mirror hash-password ci >> users.htpasswd',
+        'printf %s "$PASSWORD" | ecr-mirror hash-password ci',
+      ),
+    )
+    .action((name: string) => hashPasswordLine(name, surroundings))
+
+  program
+    .command('healthcheck')
+    .description('exit 0 when the running mirror is live, else 1')
+    .option('--config <file>', 'configuration file, YAML or JSON')
+    .addHelpText('after', examples('ecr-mirror healthcheck --config mirror.yaml'))
+    .action((flags: Flags) => healthcheck(flags, surroundings))
+
+  for (const command of program.commands) command.helpOption('--help', 'print this help')
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    return explain(error, stderr)
+  }
+}
+
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value]
+}
+
+function examples(...lines: string[]): string {
+  return `\nExample${lines.length > 1 ? 's' : ''}:\n${lines.map(line => `  ${line}\n`).join('')}`
+}
+
+/** `serve` takes no arguments, so what stands there is meant as a command. */
+function refuseArguments([argument]: readonly string[], program: Command): void {
+  if (argument === undefined) return
+  const names = program.commands.map(command => command.name())
+  throw new CommandError(
+    `unknown command ${JSON.stringify(argument)}${suggestion(argument, names)}; see: ecr-mirror --help`,
+    EXIT.usage,
+  )
+}
+
+function explain(error: unknown, stderr: NodeJS.WritableStream): number {
+  // What commander has to say, it has said already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  const lines =
+    error instanceof ConfigError ? error.lines : [error instanceof Error ? error.message : 'unknown error']
+  for (const line of lines) stderr.write(`ecr-mirror: ${line}\n`)
+  if (error instanceof CommandError) return error.exitCode
+  return error instanceof ConfigError ? EXIT.usage : EXIT.failed
+}

@@ -1,0 +1,83 @@
+import closeWithGrace from 'close-with-grace'
+import type { Flags } from '../config/flags.js'
+import { loadConfig } from '../config/load.js'
+import { createReloader, type Reloader } from '../config/reload.js'
+import type { Config } from '../config/schema.js'
+import { createLog, type Log } from '../operations/log.js'
+import type { Surroundings } from './surroundings.js'
+
+/** A mirror that listens. */
+export interface App {
+  /** Where clients connect. */
+  readonly urls: readonly string[]
+  /** Takes over what may change at run time, as a whole; throws and changes nothing when it cannot. */
+  reload(config: Config): Promise<void>
+  /** Takes no new requests, lets those in flight end until `signal` aborts, and frees everything. */
+  close(signal?: AbortSignal): Promise<void>
+}
+
+/** Puts a mirror together and opens its ports. */
+export type CreateApp = (config: Config, deps: { readonly log: Log }) => Promise<App>
+
+/** Milliseconds for the end itself, after those that requests in flight have had. */
+const LAST_RESORT_MS = 2000
+
+/**
+ * Starts the mirror; a signal ends the process later. SIGTERM and SIGINT drain within `limits.drainTimeout`,
+ * a second one ends at once; SIGHUP reloads. Throws a ConfigError, or what kept the mirror from starting.
+ */
+export async function serve(flags: Flags, surroundings: Surroundings, createApp: CreateApp): Promise<void> {
+  const { env, stdout, onHangup } = surroundings
+  const hangups: { reloader?: Reloader } = {}
+  // From the start, since without a listener SIGHUP would end the process.
+  onHangup(() => void hangups.reloader?.reload())
+
+  const load = () => loadConfig({ env, flags })
+  const initial = await load()
+  const { config } = initial
+  const format = config.log.format ?? (stdout.isTTY ? 'pretty' : 'json')
+  const log = createLog({ level: config.log.level, format, destination: stdout })
+  const app = await createApp(config, { log })
+  const apply = async (next: Config): Promise<void> => {
+    await app.reload(next)
+    log.level = next.log.level
+  }
+  const reloader = createReloader({ load, initial, apply, log })
+  hangups.reloader = reloader
+  closeOnSignal(app, reloader, log)
+
+  const line = `ecr-mirror listens on ${app.urls.join(' and ')}; log in with: ${loginCommand(app.urls, config)}`
+  if (format === 'pretty') stdout.write(`${line}\n`)
+  else log.info({ listen: app.urls }, line)
+}
+
+function closeOnSignal(app: App, reloader: Reloader, log: Log): void {
+  const patience = reloader.current.limits.drainTimeout
+  closeWithGrace(
+    {
+      delay: patience + LAST_RESORT_MS,
+      skip: ['SIGHUP'],
+      logger: false,
+      onSecondSignal: signal => log.warn(`${signal} again: ending at once`),
+      onTimeout: delay => log.warn(`not closed after ${delay} ms: ending`),
+      onSecondError: err => log.fatal({ err }, 'one more unexpected error: ending at once'),
+    },
+    async ({ signal, err }) => {
+      if (err) log.fatal({ err }, 'unexpected error: ending')
+      else log.info(`${signal ?? 'end'}: draining`)
+      await Promise.all([reloader.close(), app.close(AbortSignal.timeout(patience))])
+      log.info('ended')
+    },
+  )
+}
+
+/** What to type on this machine, or anywhere once publicUrl is set. */
+function loginCommand(urls: readonly string[], { publicUrl, users }: Config): string {
+  const { host } = new URL(publicUrl ?? urls[0] ?? 'http://localhost')
+  const user = users.plain[0]?.name
+  return [
+    'docker login',
+    ...(user === undefined ? [] : [`-u ${user}`]),
+    host.replace(/^(?:0\.0\.0\.0|\[::\])/, 'localhost'),
+  ].join(' ')
+}

@@ -1,0 +1,55 @@
+import type { FastifyRequest } from 'fastify'
+import { parseBasicCredentials } from '../access/basic-credentials.js'
+import { HELD_SECONDS } from '../access/password-check.js'
+import { ANONYMOUS, type Principal } from '../access/policy.js'
+import { OciError } from '../oci/error.js'
+import type { Exchange } from './exchange.js'
+
+/** The mirror's one challenge; an upstream's own never gets here (RFC 7617). */
+const CHALLENGE = { 'www-authenticate': 'Basic realm="ecr-mirror"' } as const
+
+/**
+ * Who asks. `anonymousMay` says whether nobody in particular may have what is asked: then missing credentials, and
+ * those of users the mirror does not know (dockerd sends Docker Hub's to a registry mirror), are nobody's.
+ * Throws 401, 429 or 503.
+ */
+export async function authenticate(
+  request: FastifyRequest,
+  exchange: Exchange,
+  anonymousMay: boolean,
+): Promise<Principal> {
+  const { passwords } = exchange.rules
+  const credentials = parseBasicCredentials(request.headers.authorization)
+  if (!credentials) {
+    if (anonymousMay) return ANONYMOUS
+    throw unauthorized('Log in to this mirror first: docker login <mirror>.')
+  }
+  if (anonymousMay && !passwords.knows(credentials.user)) return ANONYMOUS
+
+  switch (
+    await passwords.check(
+      credentials.user,
+      credentials.password,
+      exchange.address ?? request.socket.remoteAddress,
+    )
+  ) {
+    case 'good':
+      return { kind: 'user', name: credentials.user }
+    case 'bad':
+      throw unauthorized('The mirror does not accept this user name and password.')
+    case 'held':
+      throw new OciError('TOOMANYREQUESTS', 'Too many refused logins of this user; wait a minute.', {
+        retryAfter: HELD_SECONDS,
+      })
+    case 'busy':
+      throw new OciError('TOOMANYREQUESTS', 'The mirror is busy checking passwords; try again.', {
+        status: 503,
+        retryAfter: 1,
+      })
+  }
+}
+
+/** The challenge, with what the person at the other end should do. */
+export function unauthorized(message: string): OciError {
+  return new OciError('UNAUTHORIZED', message, { headers: CHALLENGE })
+}

@@ -1,0 +1,84 @@
+import { STATUS_CODES } from 'node:http'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { OciError } from '../oci/error.js'
+import { ClientGone } from './client-gone.js'
+import { drain } from './drain.js'
+import { parsedRequest } from './parsed-request.js'
+
+/** Every reply under `/v2/` says which protocol this is (Docker Registry HTTP API V2; clients look for it). */
+export const API_VERSION = { 'docker-distribution-api-version': 'registry/2.0' } as const
+
+/** The answer to anything that was thrown. What is not an OciError is a defect of ours and says nothing outside. */
+export function toAnswer(error: unknown): OciError {
+  if (error instanceof OciError) return error
+  const { code } = error instanceof Error && 'code' in error ? error : { code: undefined }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new OciError('MANIFEST_INVALID', 'A manifest may have at most 4 MiB.', { status: 413 })
+  }
+  if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH') {
+    return new OciError('SIZE_INVALID', 'The body is not as long as Content-Length says.')
+  }
+  return new OciError(
+    'UNKNOWN',
+    'ecr-mirror failed on this request; its log says why under the request id.',
+    {
+      cause: error,
+    },
+  )
+}
+
+/** Writes an error as an answer: the only place that does. */
+function write(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  if (error instanceof ClientGone) {
+    reply.hijack()
+    reply.raw.destroy()
+    return
+  }
+  const answer = toAnswer(error)
+  if (!(error instanceof OciError)) request.log.error({ err: error }, 'request failed')
+  else if (error.cause !== undefined)
+    request.log.warn({ reason: error.message, cause: error.cause }, 'request refused')
+  drain(request.raw, reply.raw)
+  void reply
+    .code(answer.status)
+    .headers(API_VERSION)
+    .headers(answer.headers)
+    .headers(answer.retryAfter === undefined ? {} : { 'retry-after': String(answer.retryAfter) })
+    .header('content-type', 'application/json')
+    .send(Buffer.from(answer.toBody()))
+}
+
+/** Makes errors answers: of handlers and hooks, of the router, and of paths that are no endpoint. */
+export function errors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => write(error, request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const parsed = parsedRequest(request.raw)
+    write(
+      parsed instanceof OciError ? parsed : new OciError('UNSUPPORTED', 'There is no such endpoint.'),
+      request,
+      reply,
+    )
+  })
+}
+
+/** Answers what Node's HTTP parser refused, before there was a request. */
+export function answerParserError(error: Error & { code?: string }, socket: Duplex): void {
+  const begun = socket instanceof Socket && socket.bytesWritten > 0
+  if (error.code === 'ECONNRESET' || !socket.writable || begun) {
+    socket.destroy()
+    return
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+  const body = new OciError(
+    'UNSUPPORTED',
+    'The request is not well-formed HTTP/1.1, is too large or came too slowly.',
+  ).toBody()
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+      'Docker-Distribution-Api-Version: registry/2.0\r\nContent-Type: application/json\r\n' +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

@@ -1,0 +1,75 @@
+import type { IncomingMessage } from 'node:http'
+import type { FastifyRequest } from 'fastify'
+import type { AddressSet } from '../access/address-set.js'
+import type { PasswordCheck } from '../access/password-check.js'
+import type { Policy, Principal } from '../access/policy.js'
+import type { EndpointKind } from '../oci/endpoint.js'
+import type { UpstreamTable } from '../upstream/upstream-table.js'
+import type { RepositoryTarget, Target } from './target.js'
+
+/** What may change while the mirror runs; a reload puts a whole new one in its place. */
+export interface Rules {
+  readonly hasUsers: boolean
+  readonly passwords: PasswordCheck
+  readonly policy: Policy
+  readonly upstreams: UpstreamTable
+  /** The addresses whose X-Forwarded-For counts. */
+  readonly trustedProxies: AddressSet
+}
+
+/** One request and its answer, as far as they have become known. */
+export interface Exchange {
+  /** Taken once; a reload in the middle changes nothing for this request. */
+  readonly rules: Rules
+  /** Aborts when the client leaves before its answer is complete. */
+  readonly gone: AbortSignal
+  address: string | undefined
+  principal: Principal | undefined
+  target: Target | undefined
+  /** What the upstream took, in milliseconds, and its own id of the request; for the log. */
+  upstream: { ms: number; status: number; requestId: string | undefined } | undefined
+}
+
+const exchanges = new WeakMap<IncomingMessage, Exchange>()
+
+export function beginExchange(request: FastifyRequest, rules: Rules, gone: AbortSignal): Exchange {
+  const exchange: Exchange = {
+    rules,
+    gone,
+    address: undefined,
+    principal: undefined,
+    target: undefined,
+    upstream: undefined,
+  }
+  exchanges.set(request.raw, exchange)
+  return exchange
+}
+
+/** The exchange of a request that passed the gate. */
+export function exchangeOf(request: FastifyRequest): Exchange {
+  const exchange = exchanges.get(request.raw)
+  if (!exchange) throw new Error('The request did not pass the gate.')
+  return exchange
+}
+
+/** As exchangeOf, for requests that the gate may have refused. */
+export function knownExchange(request: FastifyRequest): Exchange | undefined {
+  return exchanges.get(request.raw)
+}
+
+/** The target of a request on a route that is about a repository. */
+export function repositoryTarget<K extends EndpointKind>(
+  request: FastifyRequest,
+  kind: K,
+): RepositoryTarget<K> {
+  const { target } = exchangeOf(request)
+  if (!isOfKind(target, kind)) throw new Error(`The request on the ${kind} route has another target.`)
+  return target
+}
+
+function isOfKind<K extends EndpointKind>(
+  target: Target | undefined,
+  kind: K,
+): target is RepositoryTarget<K> {
+  return target?.endpoint.kind === kind && target.place !== undefined
+}

@@ -1,0 +1,114 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { IncomingHttpHeaders } from 'node:http'
+import httpProxy from '@fastify/http-proxy'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ROUTES, type EndpointKind } from '../oci/endpoint.js'
+import { discard } from '../upstream/discard.js'
+import type { Upstream } from '../upstream/upstream.js'
+import type { Answer, OutboundRequest } from '../upstream/send.js'
+import { exchangeOf } from './exchange.js'
+import { sendTimed } from './send-timed.js'
+
+/** What is asked of an upstream for a client's request. */
+export interface Forwarding extends Omit<OutboundRequest, 'signal'> {
+  readonly upstream: Upstream
+}
+
+/** A route whose requests go upstream, body and all, by way of @fastify/http-proxy. */
+export interface ForwardedRoute {
+  readonly kind: EndpointKind
+  readonly methods: readonly string[]
+  /** Runs first; throws what refuses the request. */
+  readonly prepare: (request: FastifyRequest) => Forwarding
+  /** Learns that no answer came. */
+  readonly failed?: (request: FastifyRequest, error: unknown) => void
+  /** Turns the upstream's answer, whatever its status, into the client's; reads or destroys its body. */
+  readonly answer: (request: FastifyRequest, reply: FastifyReply, answer: Answer) => Promise<void>
+}
+
+/**
+ * Forwards a route. The proxy plugin routes, keeps the client's request and the upstream's answer together and hands
+ * over failures; where a request goes, what it carries and what of the answer comes back is decided here, so that the
+ * plugin's own ways (copied headers, retries, redirects, relayed error texts) never come into play.
+ */
+export function forward(
+  app: FastifyInstance,
+  { kind, methods, prepare, failed, answer }: ForwardedRoute,
+): void {
+  const current = new AsyncLocalStorage<Context>()
+
+  app.register(httpProxy, {
+    upstream: '',
+    routes: [ROUTES[kind]],
+    httpMethods: [...methods],
+    // Any object with request() will do as a dispatcher: ours knows tokens, retries, quotas and the client's leaving.
+    undici: { request: dispatch } as never,
+    proxyPayloads: false,
+    disableCache: true,
+    disableRequestLogging: true,
+    internalRewriteLocationHeader: false,
+    retryMethods: [],
+    handler: (request, reply, _destination, options) => {
+      const forwarding = prepare(request)
+      return current.run({ request, reply, forwarding }, () => reply.from(ROUTES.base, options))
+    },
+    replyOptions: {
+      // Where a request really goes is the dispatcher's to know; nothing is ever resolved from this.
+      getUpstream: () => 'http://upstream.invalid',
+      queryString: () => '',
+      rewriteRequestHeaders: () => ({}),
+      rewriteHeaders: () => ({}),
+      retryDelay: () => null,
+      onResponse: (_request, _reply, response) => respond(context(), response),
+      onError: (reply, { error }) => void reply.send(error.cause ?? error),
+    },
+  })
+
+  /** What is being forwarded; known wherever the plugin calls back, since all of that descends from `handler`. */
+  function context(): Context {
+    const found = current.getStore()
+    if (!found) throw new Error('The proxy plugin called back outside of a request.')
+    return found
+  }
+
+  /** What the plugin calls in place of undici's request(). */
+  function dispatch(_options: unknown, done: (error: unknown, answer?: Answer) => void): void {
+    const { request, forwarding } = context()
+    const exchange = exchangeOf(request)
+    sendTimed(exchange, forwarding.upstream, { ...forwarding, signal: exchange.gone })
+      .then(
+        received => done(null, received),
+        (error: unknown) => {
+          failed?.(request, error)
+          done(error)
+        },
+      )
+      .catch((error: unknown) => {
+        request.log.error({ err: error }, 'forwarding failed')
+        request.raw.destroy()
+      })
+  }
+
+  function respond({ request, reply }: Context, received: unknown): void {
+    const { statusCode, headers, stream } = received as Received
+    // The plugin asks to close when the body was not read to its end; the error writer drains it instead.
+    reply.removeHeader('connection')
+    answer(request, reply, { statusCode, headers, body: stream }).catch((error: unknown) => {
+      discard(stream)
+      void reply.send(error)
+    })
+  }
+}
+
+interface Context {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly forwarding: Forwarding
+}
+
+/** What reply-from makes of an undici answer. */
+interface Received {
+  readonly statusCode: number
+  readonly headers: IncomingHttpHeaders
+  readonly stream: Answer['body']
+}

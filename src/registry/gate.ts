@@ -1,0 +1,81 @@
+import type { FastifyInstance } from 'fastify'
+import { OciError } from '../oci/error.js'
+
+/** What the gate looks at: a request as Node's HTTP parser let it through. */
+export interface RawRequest {
+  readonly method?: string | undefined
+  readonly httpVersion: string
+  /** Names and values in turn, as sent. */
+  readonly rawHeaders: readonly string[]
+}
+
+/** A request may have this many header fields. */
+const MAX_HEADERS = 100
+
+/** Fields that mean two different things to two readers when they come twice (RFC 9110, section 5.3). */
+const SINGLE = new Set([
+  'host',
+  'authorization',
+  'content-length',
+  'content-range',
+  'content-type',
+  'expect',
+  'if-range',
+  'range',
+  'transfer-encoding',
+])
+
+/**
+ * Refuses what Node's parser accepts and another reader may read differently: the ground that request smuggling
+ * grows on (RFC 9112, sections 3.2, 6 and 11.2). Undefined when there is nothing to refuse.
+ */
+export function refusalOf(request: RawRequest): OciError | undefined {
+  const { rawHeaders } = request
+  if (rawHeaders.length / 2 > MAX_HEADERS)
+    return badRequest(`A request may have at most ${MAX_HEADERS} headers.`, 431)
+
+  const single = new Map<string, string>()
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase() ?? ''
+    const value = rawHeaders[index + 1] ?? ''
+    if (name === 'connection' && !/^\s*(close|keep-alive)\s*$/i.test(value)) {
+      return badRequest('The Connection header may only be close or keep-alive.')
+    }
+    if (!SINGLE.has(name)) continue
+    if (single.has(name)) return badRequest(`The request has more than one ${name} header.`)
+    single.set(name, value)
+  }
+  if (!single.has('host')) return badRequest('The request has no Host header.')
+  return refusalOfFraming(request, single.get('transfer-encoding'), single.get('content-length'))
+}
+
+function refusalOfFraming(
+  { method, httpVersion }: RawRequest,
+  transferEncoding: string | undefined,
+  contentLength: string | undefined,
+): OciError | undefined {
+  if (transferEncoding !== undefined) {
+    if (transferEncoding.toLowerCase() !== 'chunked') {
+      return badRequest('The only transfer coding that is understood is chunked.', 501)
+    }
+    if (httpVersion !== '1.1') return badRequest('A transfer coding needs HTTP/1.1.')
+  }
+  const hasBody =
+    transferEncoding !== undefined || (contentLength !== undefined && Number(contentLength) !== 0)
+  if (hasBody && (method === 'GET' || method === 'HEAD'))
+    return badRequest(`A ${method} may not have a body.`)
+  return undefined
+}
+
+function badRequest(message: string, status = 400): OciError {
+  // What follows on this connection cannot be trusted to be a request.
+  return new OciError('UNSUPPORTED', message, { status, headers: { connection: 'close' } })
+}
+
+/** The first hook: nothing else looks at a request that the gate refuses. */
+export function gate(app: FastifyInstance): void {
+  app.addHook('onRequest', async request => {
+    const refusal = refusalOf(request.raw)
+    if (refusal) throw refusal
+  })
+}

@@ -1,0 +1,43 @@
+import type { FastifyRequest } from 'fastify'
+import type { Endpoint } from '../oci/endpoint.js'
+import { OciError } from '../oci/error.js'
+import type { Repository } from '../oci/reference.js'
+import { isAllowed } from './authorize.js'
+import { exchangeOf } from './exchange.js'
+import { placeOf, type RepositoryTarget } from './target.js'
+
+type Uploads = Extract<Endpoint, { kind: 'uploads' }>
+
+/** What to ask the upstream: its own name for the repository, and a mount only from where the client may pull. */
+export function upstreamEndpoint(request: FastifyRequest, target: RepositoryTarget<'uploads'>): Uploads {
+  const { endpoint, place } = target
+  const { mount, from, ...rest } = endpoint
+  const plain: Uploads = { ...rest, name: place.upstreamRepository }
+  if (!mount) return plain
+  const source = from && mountSource(request, target, from)
+  // A mount without a source, or from another registry, is an ordinary upload.
+  return source ? { ...plain, mount, from: source } : plain
+}
+
+function mountSource(
+  request: FastifyRequest,
+  target: RepositoryTarget<'uploads'>,
+  from: Repository,
+): Repository | undefined {
+  const exchange = exchangeOf(request)
+  const selected = exchange.rules.upstreams.select({
+    ns: target.ns,
+    host: request.headers.host ?? '',
+    name: from,
+  })
+  if (
+    selected instanceof OciError ||
+    selected.repository === undefined ||
+    selected.upstream !== target.upstream
+  )
+    return undefined
+  const place = placeOf(selected.upstream, selected.repository)
+  const { principal } = exchange
+  if (!principal || !isAllowed(principal, { ...target, actions: ['pull'], place }, exchange)) return undefined
+  return place.upstreamRepository
+}

@@ -1,0 +1,85 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { clientAddress } from '../access/client-address.js'
+import { ANONYMOUS } from '../access/policy.js'
+import { OciError } from '../oci/error.js'
+import { admission } from './admission.js'
+import { authenticate } from './authenticate.js'
+import { authorize, isAllowed } from './authorize.js'
+import { base } from './base.js'
+import { blobs } from './blobs.js'
+import { clientGone } from './client-gone.js'
+import { discovery } from './discovery.js'
+import { API_VERSION, errors } from './errors.js'
+import { beginExchange, type Exchange, type Rules } from './exchange.js'
+import { gate } from './gate.js'
+import { manifests } from './manifests.js'
+import { parsedRequest } from './parsed-request.js'
+import { resolveTarget, type Target } from './target.js'
+import type { UploadSessions } from './upload-session.js'
+import { uploads } from './uploads.js'
+
+export interface RegistryOptions {
+  /** The rules in force, asked for once a request. */
+  readonly rules: () => Rules
+  readonly sessions: UploadSessions
+  readonly maxRequests: number
+}
+
+/**
+ * The registry API, in the order in which a request meets its parts. Parsing came before (`routeOf`), and what no step
+ * lets through ends in the one error writer.
+ */
+export function registry(app: FastifyInstance, { rules, sessions, maxRequests }: RegistryOptions): void {
+  errors(app)
+  app.addHook('onSend', async (_request, reply) => void reply.headers(API_VERSION))
+
+  gate(app)
+  admission(app, { maxRequests })
+  app.addHook('onRequest', async (request, reply) => {
+    const exchange = beginExchange(request, rules(), clientGone(reply.raw))
+    reply.header('x-request-id', request.id)
+    exchange.address = clientAddress({
+      peer: request.socket.remoteAddress,
+      forwardedFor: request.headers['x-forwarded-for']?.toString(),
+      trustedProxies: exchange.rules.trustedProxies,
+    })
+
+    // A stranger learns nothing, not even what is wrong with the request: first who, then what.
+    const target = attempt(() => targetOf(request, exchange, sessions))
+    const isOpen = target instanceof OciError ? false : isOpenToAnybody(target, exchange)
+    exchange.principal = await authenticate(request, exchange, isOpen)
+    if (target instanceof OciError) throw target
+    exchange.target = target
+    if (target.ns !== undefined) reply.header('oci-namespace', target.ns)
+    authorize(exchange.principal, target, exchange)
+  })
+
+  app.register(async api => {
+    base(api)
+    blobs(api)
+    manifests(api)
+    discovery(api)
+  })
+  app.register(async api => uploads(api, { sessions }))
+}
+
+function targetOf(request: FastifyRequest, { rules }: Exchange, sessions: UploadSessions): Target {
+  const parsed = parsedRequest(request.raw)
+  if (parsed instanceof OciError) throw parsed
+  return resolveTarget(request.method, parsed, request.headers.host ?? '', rules.upstreams, sessions)
+}
+
+/** `GET /v2/` asks for a login whenever there are users: a 200 would make `docker login` accept any password. */
+function isOpenToAnybody(target: Target, exchange: Exchange): boolean {
+  if (target.actions.length === 0) return !exchange.rules.hasUsers
+  return isAllowed(ANONYMOUS, target, exchange)
+}
+
+function attempt<T>(work: () => T): T | OciError {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof OciError) return error
+    throw error
+  }
+}

@@ -1,0 +1,20 @@
+import { headerOf } from '../upstream/headers.js'
+import type { Answer, OutboundRequest } from '../upstream/send.js'
+import type { Upstream } from '../upstream/upstream.js'
+import type { Exchange } from './exchange.js'
+
+/** Sends a request upstream and notes what it took, for the access line. */
+export async function sendTimed(
+  exchange: Exchange,
+  upstream: Upstream,
+  request: OutboundRequest,
+): Promise<Answer> {
+  const began = performance.now()
+  const answer = await upstream.send(request)
+  exchange.upstream = {
+    ms: performance.now() - began,
+    status: answer.statusCode,
+    requestId: headerOf(answer.headers, 'x-amzn-requestid'),
+  }
+  return answer
+}

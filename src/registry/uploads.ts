@@ -1,0 +1,261 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { LRUCache } from 'lru-cache'
+import { pathOf, queryOf } from '../oci/endpoint.js'
+import { OciError } from '../oci/error.js'
+import { discard } from '../upstream/discard.js'
+import { refusalOf } from '../upstream/dialect.js'
+import { headerOf, outboundHeaders } from '../upstream/headers.js'
+import { ownPath } from '../upstream/location.js'
+import type { Answer } from '../upstream/send.js'
+import { sendCreated } from './created.js'
+import { API_VERSION } from './errors.js'
+import { exchangeOf, repositoryTarget } from './exchange.js'
+import { forward } from './forward.js'
+import { PATIENCE } from './patience.js'
+import { unknownUpload, type RepositoryTarget } from './target.js'
+import { UploadBody } from './upload-body.js'
+import { SESSION_LIFETIME, type UploadSession, type UploadSessions } from './upload-session.js'
+import { upstreamEndpoint } from './mount.js'
+
+/**
+ * The smallest chunk ECR takes, the last one of an upload excepted, in bytes (AWS: UploadLayerPart, "at least 5 MB");
+ * said to clients as OCI-Chunk-Min-Length (distribution-spec, "Pushing a blob in chunks").
+ */
+const ECR_MIN_CHUNK = 5 * 1024 * 1024
+
+/** Blob uploads: begun, continued, finished, asked after and given up. Bodies stream; nothing of them is kept. */
+export function uploads(app: FastifyInstance, { sessions }: { readonly sessions: UploadSessions }): void {
+  /** Uploads whose bytes at the upstream are no longer what the session says. */
+  const broken = new LRUCache<string, true>({ max: 10_000, ttl: SESSION_LIFETIME })
+  /** Uploads that ended with their blob: a PUT may be tried again, but there is nothing left to ask after. */
+  const finished = new LRUCache<string, true>({ max: 10_000, ttl: SESSION_LIFETIME })
+  const bodies = new WeakMap<FastifyRequest, UploadBody>()
+
+  app.removeAllContentTypeParsers()
+  // Reading starts only when the request is forwarded.
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+
+  forward(app, {
+    kind: 'uploads',
+    methods: ['POST'],
+    prepare: request => {
+      const target = repositoryTarget(request, 'uploads')
+      const endpoint = upstreamEndpoint(request, target)
+      const query = queryOf(endpoint)
+      return {
+        upstream: target.place.upstream,
+        action: 'InitiateLayerUpload',
+        method: 'POST',
+        path: pathOf(endpoint) + (query && `?${query}`),
+        patience: PATIENCE.write,
+        ...withBody(request, endpoint.digest !== undefined),
+      }
+    },
+    answer: async (request, reply, answer) => {
+      const target = repositoryTarget(request, 'uploads')
+      const { endpoint, place } = target
+      const finished = endpoint.mount ?? endpoint.digest
+      if (answer.statusCode === 201 && finished) {
+        sendCreated(reply, endpoint.name, 'blobs', finished, answer)
+        return
+      }
+      if (answer.statusCode !== 202) throw await refuse(answer, target, 'InitiateLayerUpload')
+      const location = upstreamLocation(answer, target)
+      discard(answer.body)
+      const session: UploadSession = {
+        id: randomUUID(),
+        principal: exchangeOf(request).principal?.name ?? '',
+        upstream: place.upstream.name,
+        name: endpoint.name,
+        repository: place.upstreamRepository,
+        location,
+        offset: 0,
+        expires: Date.now() + SESSION_LIFETIME,
+      }
+      reply.header(
+        'oci-chunk-min-length',
+        headerOf(answer.headers, 'oci-chunk-min-length') ?? String(ECR_MIN_CHUNK),
+      )
+      sendProgress(reply, 202, session)
+    },
+  })
+
+  forward(app, {
+    kind: 'upload',
+    methods: ['PATCH'],
+    prepare: request => {
+      const { session, target } = openSession(request)
+      checkOffset(request, session)
+      return {
+        upstream: target.place.upstream,
+        action: 'UploadLayerPart',
+        method: 'PATCH',
+        path: session.location,
+        patience: PATIENCE.write,
+        ...withBody(request, true),
+      }
+    },
+    failed: markBroken,
+    answer: async (request, reply, answer) => {
+      const { session, target } = openSession(request)
+      // ECR answers 201 where the specification has 202, and a Range that stays behind; both are set right here.
+      if (![200, 201, 202, 204].includes(answer.statusCode))
+        throw await refuse(answer, target, 'UploadLayerPart')
+      const location = 'location' in answer.headers ? upstreamLocation(answer, target) : session.location
+      discard(answer.body)
+      sendProgress(reply, 202, {
+        ...session,
+        location,
+        offset: session.offset + (bodies.get(request)?.bytes ?? 0),
+      })
+    },
+  })
+
+  forward(app, {
+    kind: 'upload',
+    methods: ['PUT'],
+    prepare: request => {
+      const { session, target } = openSession(request)
+      checkOffset(request, session)
+      const { digest } = target.endpoint
+      const query = new URLSearchParams(digest ? { digest } : {}).toString()
+      return {
+        upstream: target.place.upstream,
+        action: 'CompleteLayerUpload',
+        method: 'PUT',
+        path: session.location + (session.location.includes('?') ? '&' : '?') + query,
+        patience: PATIENCE.write,
+        ...withBody(request, true),
+      }
+    },
+    failed: markBroken,
+    answer: async (request, reply, answer) => {
+      const { session, target } = openSession(request)
+      const { name, digest } = target.endpoint
+      if (answer.statusCode !== 201 || !digest) throw await refuse(answer, target, 'CompleteLayerUpload')
+      finished.set(session.id, true)
+      sendCreated(reply, name, 'blobs', digest, answer)
+    },
+  })
+
+  forward(app, {
+    kind: 'upload',
+    methods: ['GET', 'DELETE'],
+    prepare: request => {
+      const { session, target } = openSession(request)
+      if (finished.has(session.id)) throw unknownUpload()
+      return {
+        upstream: target.place.upstream,
+        action: 'UploadLayerPart',
+        method: request.method === 'GET' ? 'GET' : 'DELETE',
+        path: session.location,
+        headers: outboundHeaders(request.headers, []),
+        patience: PATIENCE.read,
+      }
+    },
+    answer: async (request, reply, answer) => {
+      const { session, target } = openSession(request)
+      const { statusCode } = answer
+      // ECR has neither request and answers 404 or 405; the session itself knows how far the upload is.
+      if (statusCode >= 300 && statusCode !== 404 && statusCode !== 405)
+        throw await refuse(answer, target, 'UploadLayerPart')
+      discard(answer.body)
+      if (request.method === 'GET') {
+        sendProgress(reply, 204, session)
+        return
+      }
+      broken.set(session.id, true)
+      void reply.code(204).headers(API_VERSION).send()
+    },
+  })
+
+  /** A body to be sent once, as a stream, with the headers that describe it. */
+  function withBody(
+    request: FastifyRequest,
+    wanted: boolean,
+  ): { headers: Record<string, string>; body?: UploadBody } {
+    const length = request.headers['content-length']
+    if (!wanted || (length === undefined && request.headers['transfer-encoding'] === undefined)) {
+      return { headers: { ...outboundHeaders(request.headers, ['content-type']), 'content-length': '0' } }
+    }
+    const body = new UploadBody(request.raw)
+    bodies.set(request, body)
+    return {
+      headers: outboundHeaders(request.headers, ['content-type', 'content-length', 'content-range']),
+      body,
+    }
+  }
+
+  /** Where the upload goes on and how far it is. Locations are relative: no proxy in front can make them wrong. */
+  function sendProgress(reply: FastifyReply, status: 202 | 204, session: UploadSession): void {
+    void reply
+      .code(status)
+      .headers(API_VERSION)
+      .header('location', `/v2/${session.name}/blobs/uploads/${sessions.seal(session)}`)
+      .header('range', rangeOf(session))
+      .header('docker-upload-uuid', session.id)
+      .send()
+  }
+
+  /** A request that failed on the way may have left part of its body behind. */
+  function markBroken(request: FastifyRequest, error: unknown): void {
+    const { target } = exchangeOf(request)
+    const answered = error instanceof OciError && error.status !== 502 && error.status !== 504
+    if (target?.session && bodies.has(request) && !answered) broken.set(target.session.id, true)
+  }
+
+  /** The session of a request, if it is this principal's and its upload is whole so far. */
+  function openSession(request: FastifyRequest): {
+    session: UploadSession
+    target: RepositoryTarget<'upload'>
+  } {
+    const target = repositoryTarget(request, 'upload')
+    const { session } = target
+    if (session?.principal !== exchangeOf(request).principal?.name || !session || broken.has(session.id))
+      throw unknownUpload()
+    return { session, target }
+  }
+}
+
+/** A chunk must begin where the last one ended (distribution-spec, "Pushing a blob in chunks"). */
+function checkOffset(request: FastifyRequest, session: UploadSession): void {
+  const contentRange = request.headers['content-range']
+  if (contentRange === undefined) return
+  const range = /^(?:bytes )?(\d{1,15})-(\d{1,15})(?:\/(?:\d{1,15}|\*))?$/.exec(contentRange)
+  if (!range)
+    throw new OciError('BLOB_UPLOAD_INVALID', 'The Content-Range of a chunk is <first>-<last>, in bytes.')
+  if (Number(range[1]) === session.offset) return
+  throw new OciError(
+    'BLOB_UPLOAD_INVALID',
+    `The chunk begins at byte ${range[1]}, but the upload is at ${session.offset}.`,
+    {
+      status: 416,
+      headers: { range: rangeOf(session), 'docker-upload-uuid': session.id },
+    },
+  )
+}
+
+function upstreamLocation(answer: Answer, { place }: RepositoryTarget<'uploads' | 'upload'>): string {
+  const location = ownPath(headerOf(answer.headers, 'location'), place.upstream.settings)
+  if (location !== undefined) return location
+  discard(answer.body)
+  throw new OciError(
+    'UNKNOWN',
+    `The upstream "${place.upstream.name}" named no usable place for the upload.`,
+    { status: 502 },
+  )
+}
+
+function refuse(
+  answer: Answer,
+  { place }: RepositoryTarget<'uploads' | 'upload'>,
+  action: 'InitiateLayerUpload' | 'UploadLayerPart' | 'CompleteLayerUpload',
+): Promise<OciError> {
+  return refusalOf(answer, { action, upstream: place.upstream.name, repository: place.upstreamRepository })
+}
+
+/** As the specification has it: inclusive, and `0-0` for nothing yet. */
+function rangeOf({ offset }: UploadSession): string {
+  return `0-${Math.max(0, offset - 1)}`
+}

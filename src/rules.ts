@@ -1,0 +1,48 @@
+import { readFile } from 'node:fs/promises'
+import { createAddressSet } from './access/address-set.js'
+import { parseHtpasswd } from './access/htpasswd.js'
+import { hashPlainUsers } from './access/plain-users.js'
+import { createPasswordCheck } from './access/password-check.js'
+import { createPolicy } from './access/policy.js'
+import { mergeUsers, type Users } from './access/users.js'
+import { ConfigError } from './config/config-error.js'
+import type { Config } from './config/schema.js'
+import type { Rules } from './registry/exchange.js'
+import { createUpstream, type Upstream, type UpstreamDeps } from './upstream/upstream.js'
+import { createUpstreamTable } from './upstream/upstream-table.js'
+
+/** What a configuration says about requests, made ready; `warnings` are for the log. */
+export interface MadeRules {
+  readonly rules: Rules
+  readonly upstreams: readonly Upstream[]
+  readonly warnings: readonly string[]
+}
+
+/** Makes rules of a configuration. Throws a ConfigError when the users file cannot be used. */
+export async function makeRules(config: Config, deps: UpstreamDeps): Promise<MadeRules> {
+  const { users, warnings } = await readUsers(config)
+  const upstreams = config.upstreams.map(settings => createUpstream(settings, deps))
+  const rules: Rules = {
+    hasUsers: users.size > 0,
+    passwords: createPasswordCheck({ users: () => users }),
+    policy: createPolicy(config.policy),
+    upstreams: createUpstreamTable(upstreams),
+    trustedProxies: createAddressSet(config.trustedProxies),
+  }
+  return { rules, upstreams, warnings }
+}
+
+async function readUsers(config: Config): Promise<{ users: Users; warnings: readonly string[] }> {
+  const { htpasswd } = config.users
+  const plain = await hashPlainUsers(config.users.plain)
+  if (htpasswd === undefined) return { users: plain, warnings: [] }
+  const text = await readFile(htpasswd, 'utf8').catch((cause: unknown) => {
+    throw new ConfigError(
+      [`${htpasswd}: the users file cannot be read; create it with: ecr-mirror hash-password NAME`],
+      { cause },
+    )
+  })
+  const file = parseHtpasswd(text, htpasswd)
+  if ('problems' in file) throw new ConfigError(file.problems)
+  return { users: mergeUsers(file.users, plain), warnings: file.warnings }
+}

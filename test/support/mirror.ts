@@ -1,0 +1,109 @@
+import { Writable } from 'node:stream'
+import type { Test } from 'tap'
+import { createApp, type App, type AppDeps } from '../../src/app.js'
+import { loadConfig } from '../../src/config/load.js'
+import { createLog } from '../../src/operations/log.js'
+import { startEcr, type Ecr, type EcrOptions } from '../ecr/ecr.js'
+
+/** A user that every mirror of these tests knows. */
+export const USER = { name: 'ci', password: 'correct horse: battery' }
+
+export const authorization = `Basic ${Buffer.from(`${USER.name}:${USER.password}`).toString('base64')}`
+
+/** An answer of the mirror, with what its JSON may hold. */
+export interface MirrorAnswer extends Response {
+  json(): Promise<{
+    readonly errors: readonly [{ readonly code: string; readonly message: string }]
+    readonly name: string
+    readonly tags: string[]
+    readonly repositories: string[]
+    readonly manifests: readonly unknown[]
+  }>
+}
+
+/** A mirror in front of a stand-in, both on ports of their own, both closed when the test ends. */
+export interface MirrorUnderTest {
+  readonly ecr: Ecr
+  readonly app: App
+  readonly url: string
+  /** The log so far, a parsed line each. */
+  readonly log: readonly Record<string, unknown>[]
+  /** A request with the user's credentials, unless `headers` says otherwise. */
+  fetch(path: string, init?: RequestInit): Promise<MirrorAnswer>
+}
+
+export interface MirrorOptions {
+  readonly ecr?: EcrOptions
+  /** Merged over the settings of the one upstream. */
+  readonly upstream?: Record<string, unknown>
+  /** Merged over the top of the configuration file. */
+  readonly settings?: Record<string, unknown>
+  readonly users?: string
+  readonly deps?: AppDeps['upstreams']
+}
+
+// The SDK asks for some credentials; the stand-in takes any.
+process.env.AWS_ACCESS_KEY_ID ??= 'AKIDSTANDIN'
+process.env.AWS_SECRET_ACCESS_KEY ??= 'secret-of-the-stand-in'
+
+export async function startMirror(t: Test, options: MirrorOptions = {}): Promise<MirrorUnderTest> {
+  const ecr = await startEcr(options.ecr)
+  t.teardown(() => ecr.close())
+  return mirrorOf(t, ecr, options)
+}
+
+export async function mirrorOf(
+  t: Test,
+  ecr: Ecr,
+  { upstream, settings, users, deps }: MirrorOptions = {},
+): Promise<MirrorUnderTest> {
+  const directory = t.testdir({
+    'mirror.json': JSON.stringify({
+      listen: '127.0.0.1:0',
+      operations: { listen: '127.0.0.1:0' },
+      upstreams: [
+        {
+          name: 'main',
+          host: ecr.host,
+          endpoint: ecr.url,
+          apiEndpoint: ecr.url,
+          redirectHosts: [ecr.s3Host],
+          ...upstream,
+        },
+      ],
+      ...settings,
+    }),
+  })
+  const { config } = await loadConfig({
+    flags: { config: `${directory}/mirror.json` },
+    env: { ECR_MIRROR_USERS: users ?? `${USER.name}:${USER.password}` },
+  })
+  const lines: Record<string, unknown>[] = []
+  const log = createLog({ level: 'trace', format: 'json', destination: collectLines(lines) })
+  const app = await createApp(config, { log, ...(deps && { upstreams: deps }) })
+  t.teardown(() => app.close(AbortSignal.timeout(2_000)))
+  const [url = ''] = app.urls
+  return {
+    ecr,
+    app,
+    url,
+    log: lines,
+    fetch: async (path, init = {}) =>
+      (await fetch(url + path, {
+        redirect: 'manual',
+        ...init,
+        headers: { authorization, ...init.headers },
+      })) as MirrorAnswer,
+  }
+}
+
+function collectLines(lines: Record<string, unknown>[]): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      for (const line of chunk.toString('utf8').split('\n')) {
+        if (line !== '') lines.push(JSON.parse(line) as Record<string, unknown>)
+      }
+      done()
+    },
+  })
+}

@@ -1,0 +1,42 @@
+import { request, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+
+/** An answer and what of its body came, whether or not it came whole. */
+export interface PlainAnswer {
+  readonly status: number
+  readonly headers: IncomingMessage['headers']
+  readonly bytes: Buffer
+  /** Whether the body was as long as announced. */
+  readonly complete: boolean
+}
+
+/** A request with nothing added to it, which keeps a body that broke off. */
+export function ask(
+  url: string,
+  options: {
+    method?: string
+    headers?: OutgoingHttpHeaders
+    body?: Readable | Buffer
+    signal?: AbortSignal
+  } = {},
+): Promise<PlainAnswer> {
+  const { method = 'GET', headers = {}, body, signal } = options
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { method, headers, agent: false, ...(signal && { signal }) }, answer => {
+      const chunks: Buffer[] = []
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.on('error', () => undefined)
+      answer.on('close', () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          headers: answer.headers,
+          bytes: Buffer.concat(chunks),
+          complete: answer.complete,
+        }),
+      )
+    })
+    asked.on('error', reject)
+    if (body === undefined || Buffer.isBuffer(body)) asked.end(body)
+    else body.pipe(asked)
+  })
+}
