@@ -6,7 +6,8 @@ const SINGLE_RANGE = /^bytes=[ \t]*(\d{0,15})-(\d{0,15})$/i
 
 /**
  * The one range that a Range header asks for. Undefined when the header must be ignored, so that the whole
- * is sent: no header, another unit, several ranges, or nonsense (RFC 9110, section 14.2).
+ * is sent: no header, another unit, several ranges, or nonsense (RFC 9110, section 14.2). A range that ends before it
+ * begins may be ignored or refused, which is left to the registry.
  */
 export function parseByteRange(header: string | undefined): ByteRange | undefined {
   const match = header === undefined ? null : SINGLE_RANGE.exec(header.trim())

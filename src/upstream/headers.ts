@@ -18,9 +18,14 @@ export function outboundHeaders(
   return { ...pick(inbound, names), 'accept-encoding': 'identity', 'user-agent': `ecr-mirror/${VERSION}` }
 }
 
-/** The upstream's reply headers that are passed on as they are. */
+/** The upstream's reply headers that are passed on as they are, several lines of one (OCI-Tag) as one. */
 export function passedOn(answer: IncomingHttpHeaders): Record<string, string> {
-  return pick(answer, RESPONSE_HEADERS)
+  const joined = { ...answer }
+  for (const name of RESPONSE_HEADERS) {
+    const value = answer[name]
+    if (Array.isArray(value)) joined[name] = value.join(', ')
+  }
+  return pick(joined, RESPONSE_HEADERS)
 }
 
 /** A header's one value; undefined when it is missing, repeated or not printable. */
