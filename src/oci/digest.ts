@@ -34,13 +34,29 @@ export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}` as Digest
 }
 
-/** A running hash that can say in the end whether it saw the bytes that `expected` names. */
-export function digestCheck(expected: Digest): { update(bytes: Uint8Array): void; matches(): boolean } {
-  const algorithm = algorithmOf(expected)
+/** A running hash over the bytes that are said to have a digest. */
+export interface DigestCheck {
+  readonly digest: Digest
+  update(bytes: Uint8Array): void
+  /** Whether the bytes so far are those that the digest names. To be asked once, in the end. */
+  matches(): boolean
+}
+
+export function digestCheck(digest: Digest): DigestCheck {
+  const algorithm = algorithmOf(digest)
   const hash: Hash = createHash(algorithm)
   return {
+    digest,
     update: bytes => void hash.update(bytes),
-    matches: () => `${algorithm}:${hash.digest('hex')}` === expected,
+    matches: () => `${algorithm}:${hash.digest('hex')}` === digest,
+  }
+}
+
+/** Bytes that are not what their digest says. */
+export class DigestMismatch extends Error {
+  constructor(readonly digest: Digest) {
+    super(`The bytes do not have the digest ${digest}.`)
+    this.name = 'DigestMismatch'
   }
 }
 

@@ -1,0 +1,22 @@
+import type { Digest } from '../oci/digest.js'
+
+/** What happens, for log and metrics. */
+export type BlobCacheEvent =
+  | {
+      readonly kind: 'fill started' | 'fill joined' | 'fill completed'
+      readonly digest: Digest
+      readonly size: number
+    }
+  /** Nobody wanted it any more; `received` bytes were thrown away. */
+  | {
+      readonly kind: 'fill abandoned'
+      readonly digest: Digest
+      readonly size: number | undefined
+      readonly received: number
+    }
+  | { readonly kind: 'fill failed'; readonly digest: Digest; readonly error: unknown }
+  /** A range broke off and was gone on with at `position`. */
+  | { readonly kind: 'repaired'; readonly digest: Digest; readonly position: number; readonly error: unknown }
+  /** Bytes were not what their digest says: those of the upstream, or those that were stored. */
+  | { readonly kind: 'mismatch'; readonly digest: Digest; readonly where: 'upstream' | 'store' }
+  | { readonly kind: 'cache trouble'; readonly digest: Digest; readonly error: Error }

@@ -1,0 +1,189 @@
+import type { Digest } from '../oci/digest.js'
+import type { BlobCacheEvent } from './blob-cache-event.js'
+import type { BlobSource } from './blob-source.js'
+import { CacheTrouble, type BlobStore, type StoredBlob } from './blob-store.js'
+import { systemClock, type Clock } from './clock.js'
+import { Fill } from './fill.js'
+import { DigestMismatch, type Lease } from './lease.js'
+import { isRefusal } from './place.js'
+import { StoredRead } from './stored-read.js'
+
+export type { BlobCacheEvent } from './blob-cache-event.js'
+
+export interface BlobCacheOptions {
+  readonly store: BlobStore
+  /** Whether stored bytes are hashed while they are read: once in the life of the process, every time, or never. */
+  readonly verify: 'first' | 'always' | 'never'
+  /** Ranges of one blob that are downloaded at a time. */
+  readonly parts?: number
+  /** Of such a range, in bytes. */
+  readonly partSize?: number
+  /** Milliseconds that a download goes on for nobody. */
+  readonly idleFill?: number
+  /** The share of the blob above which a download goes on for nobody to its end. */
+  readonly keepAbove?: number
+  /** Milliseconds without a byte after which one range of a download is asked for again. */
+  readonly stall?: number
+  /** Milliseconds without a byte after which a download that cannot be repaired is given up. */
+  readonly noProgress?: number
+  readonly onEvent?: (event: BlobCacheEvent) => void
+  readonly clock?: Clock
+  /** From 0 to 1, for the waits before further tries. */
+  readonly random?: () => number
+}
+
+export interface BlobCache {
+  /** Whether the bytes are stored or on their way; it does not say for whom. Throws CacheTrouble. */
+  knows(digest: Digest): Promise<boolean>
+  /** The stored size in bytes, without reading; undefined when it is not known. Throws CacheTrouble. */
+  size(digest: Digest): Promise<number | undefined>
+  /**
+   * A hold on the blob: of the stored one (hit), of one being downloaded (join), or of a download begun from `source`
+   * (miss), which belongs to nobody: it outlives `signal`, which is this reader's alone. Throws the source's OciError
+   * when there is nothing to be had, CacheTrouble when the store cannot take it, and the signal's reason.
+   */
+  lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease>
+  /** Gives up what is being downloaded; its readers' reads throw. */
+  close(): Promise<void>
+}
+
+/** Eight connections of the 40 MB/s that storage gives each are as much as one core takes in. */
+const PARTS = 8
+const PART_SIZE = 8 * 1024 * 1024
+
+export function createBlobCache({
+  store,
+  verify,
+  parts = PARTS,
+  partSize = PART_SIZE,
+  idleFill = 5000,
+  keepAbove = 0.25,
+  stall = 10_000,
+  noProgress = 30_000,
+  onEvent = () => undefined,
+  clock = systemClock,
+  random = Math.random,
+}: BlobCacheOptions): BlobCache {
+  const limits = { parts, partSize, idleFill, keepAbove, stall, noProgress }
+  const fills = new Map<Digest, Fill>()
+  /** Also those that cannot be joined any more. */
+  const running = new Set<Fill>()
+  const checks = new Map<Digest, StoredRead>()
+  /** Stored blobs that were found bad, and whether that could be done about it. */
+  const setAsides = new Map<Digest, Promise<boolean>>()
+  let fillsOver = 0
+  let closed = false
+
+  function tell(event: BlobCacheEvent): void {
+    // What was bad has been replaced.
+    if (event.kind === 'fill completed') setAsides.delete(event.digest)
+    onEvent(event)
+  }
+
+  async function openStored(digest: Digest): Promise<StoredBlob | undefined> {
+    const done = setAsides.get(digest)
+    if (done && !(await done) && !(await setAside(digest))) return undefined
+    return store.open(digest)
+  }
+
+  /** False when the store cannot; then the blob counts as not stored for as long as that lasts. */
+  function setAside(digest: Digest): Promise<boolean> {
+    const done = store.setAside(digest).then(
+      () => setAsides.delete(digest),
+      (error: unknown) => {
+        onEvent({ kind: 'cache trouble', digest, error: asError(error) })
+        return false
+      },
+    )
+    setAsides.set(digest, done)
+    return done
+  }
+
+  function readStored(digest: Digest, stored: StoredBlob): StoredRead {
+    const check = verify === 'always' || (verify === 'first' && !stored.verified)
+    const onChecked = (trouble: Error | undefined): void => {
+      checks.delete(digest)
+      if (!trouble) return
+      void setAside(digest)
+      if (trouble instanceof DigestMismatch) onEvent({ kind: 'mismatch', digest, where: 'store' })
+      else onEvent({ kind: 'cache trouble', digest, error: trouble })
+    }
+    const read = new StoredRead({ digest, stored, check, onChecked })
+    if (check) checks.set(digest, read)
+    return read
+  }
+
+  function beginFill(digest: Digest, source: BlobSource): Fill {
+    const onOver = (): void => {
+      fills.delete(digest)
+      fillsOver++
+    }
+    const fill = new Fill({ digest, source, store, limits, clock, random, onEvent: tell, onOver })
+    fills.set(digest, fill)
+    running.add(fill)
+    void fill.finished.then(() => running.delete(fill))
+    return fill
+  }
+
+  /** Undefined when what refused was asked for somebody else; whoever asks now may be given it. */
+  async function join(fill: Fill, digest: Digest, signal: AbortSignal): Promise<Lease | undefined> {
+    try {
+      const lease = await fill.join('join', signal)
+      onEvent({ kind: 'fill joined', digest, size: lease.size })
+      return lease
+    } catch (error) {
+      if (fill.size === undefined && isRefusal(error)) return undefined
+      throw error
+    }
+  }
+
+  const isOver = (signal: AbortSignal): boolean => closed || signal.aborted
+
+  async function lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease> {
+    for (;;) {
+      signal.throwIfAborted()
+      if (isOver(signal)) throw closing()
+      const fill = fills.get(digest)
+      if (fill) {
+        if (await fill.settled(signal)) continue
+        const joined = await join(fill, digest, signal)
+        if (joined) return joined
+        continue
+      }
+      const check = checks.get(digest)
+      if (check) return check.lease()
+      const before = fillsOver
+      const stored = await openStored(digest)
+      // While the store was asked another may have begun, or even ended, what this one would do again.
+      const changed = fills.has(digest) || checks.has(digest) || (!stored && fillsOver !== before)
+      if (changed || isOver(signal)) stored?.release()
+      else return stored ? readStored(digest, stored).lease() : beginFill(digest, source).join('miss', signal)
+    }
+  }
+
+  async function size(digest: Digest): Promise<number | undefined> {
+    const fill = fills.get(digest)
+    if (fill) return fill.size
+    const stored = await openStored(digest)
+    stored?.release()
+    return stored?.size
+  }
+
+  return {
+    knows: async digest => fills.has(digest) || (await size(digest)) !== undefined,
+    size,
+    lease,
+    async close() {
+      closed = true
+      await Promise.all([...running, ...checks.values()].map(each => each.stop(closing())))
+    },
+  }
+}
+
+function closing(): CacheTrouble {
+  return new CacheTrouble('ECANCELED')
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

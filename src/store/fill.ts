@@ -1,0 +1,292 @@
+import { Readable } from 'node:stream'
+import { digestOf, algorithmOf, type Digest } from '../oci/digest.js'
+import { OciError } from '../oci/error.js'
+import type { BlobCacheEvent } from './blob-cache-event.js'
+import type { BlobSource, OpenedBlob } from './blob-source.js'
+import { CacheTrouble, type BlobStore, type Ingest } from './blob-store.js'
+import { watchSilence, type Clock } from './clock.js'
+import { startDownload, type DownloadLimits } from './download.js'
+import { hasDigest } from './hash-follower.js'
+import { DigestMismatch, type CacheResult, type Lease } from './lease.js'
+import { PartTable } from './part-table.js'
+import { abandon } from './receive.js'
+import { somethingElse } from './unrepairable.js'
+import { SharedBlob } from './shared-blob.js'
+import { Wakers } from './wakers.js'
+
+export interface FillLimits extends DownloadLimits {
+  /** Milliseconds that it goes on for nobody. */
+  readonly idleFill: number
+  /** The share of the blob above which it goes on for nobody to its end. */
+  readonly keepAbove: number
+}
+
+export interface FillOptions {
+  readonly digest: Digest
+  readonly source: BlobSource
+  readonly store: BlobStore
+  readonly limits: FillLimits
+  readonly clock: Clock
+  readonly random: () => number
+  readonly onEvent: (event: BlobCacheEvent) => void
+  /** From now on it cannot be joined: it has failed, or the blob is stored. */
+  readonly onOver: () => void
+}
+
+interface Opened {
+  readonly blob: SharedBlob
+  readonly table: PartTable
+}
+
+/** How long a reader waits for a blob to become durable rather than join its download, in milliseconds. */
+const SETTLING = 250
+
+/** One download in progress. It belongs to nobody: who began it may leave, and who comes later reads the same bytes. */
+export class Fill {
+  readonly #options: FillOptions
+  readonly #stop = new AbortController()
+  readonly #opening = new Wakers()
+  /** Resolves when all that it began has ended; it may still be read then. */
+  readonly finished: Promise<void>
+  #opened: Opened | undefined
+  #failure: Error | undefined
+  /** Readers, and those who wait to become one. */
+  #users = 0
+  #joinable = true
+  /** The bytes are all right, and only have to be made durable. */
+  #isRight = false
+  readonly #ending = new Wakers()
+  #finished = false
+  #cancelIdle: () => void = () => undefined
+  /** Gives back what the bytes are kept in. */
+  #dispose: () => void | Promise<void> = () => undefined
+
+  constructor(options: FillOptions) {
+    this.#options = options
+    this.finished = this.#fill()
+      .catch((error: unknown) => this.#fail(asError(error)))
+      .finally(() => this.#finish())
+  }
+
+  /** In bytes, once the source has told. */
+  get size(): number | undefined {
+    return this.#opened?.blob.size
+  }
+
+  /** A hold on the blob, as soon as its source was opened. Throws why it cannot be, or the signal's reason. */
+  async join(result: CacheResult, signal: AbortSignal): Promise<Lease> {
+    this.#users++
+    this.#cancelIdle()
+    try {
+      while (!this.#opened) {
+        if (this.#failure) throw this.#failure
+        await this.#opening.wait(signal)
+      }
+      return this.#opened.blob.lease(result, () => this.#leave())
+    } catch (error) {
+      this.#leave()
+      throw error
+    }
+  }
+
+  /**
+   * Waits a moment for the end of one whose bytes are all there, so that who asks after a download finds the stored
+   * blob. False when it is still going on, and to be joined.
+   */
+  async settled(signal: AbortSignal): Promise<boolean> {
+    if (!this.#isRight || !this.#joinable) return !this.#joinable
+    const moment = new AbortController()
+    const cancel = this.#options.clock.after(SETTLING, () => moment.abort())
+    await this.#ending.wait(AbortSignal.any([signal, moment.signal])).catch(() => undefined)
+    cancel()
+    return !this.#joinable
+  }
+
+  /** Gives it up for everybody. Resolves when nothing of it is left. */
+  async stop(reason: Error): Promise<void> {
+    this.#end()
+    this.#opened?.blob.cut(reason)
+    this.#fail(reason)
+    this.#stop.abort(reason)
+    await this.finished
+  }
+
+  async #fill(): Promise<void> {
+    const { digest, onEvent, limits, clock } = this.#options
+    const { signal } = this.#stop
+    const opened = await this.#open()
+    const ingest = await this.#makeRoom(opened)
+    this.#dispose = () => ingest.discard()
+    signal.throwIfAborted()
+    const table = new PartTable(opened.size)
+    const blob = new SharedBlob({
+      digest,
+      bytes: ingest,
+      verified: false,
+      readableTo: position => table.readableTo(position),
+      onWanted: position => download.hurry(position),
+    })
+    const download = startDownload({
+      ...this.#options,
+      opened,
+      first: table.takeFirst(opened.last),
+      table,
+      write: (bytes, position) => ingest.write(bytes, position),
+      wanted: () => blob.positions(),
+      onGrown: () => blob.grown(),
+      onRepaired: (position, error) => onEvent({ kind: 'repaired', digest, position, error }),
+      limits,
+      clock,
+      signal,
+    })
+    const ended = download.done.catch((error: unknown) => {
+      if (!signal.aborted) this.#fail(asError(error))
+    })
+    this.#opened = { blob, table }
+    onEvent({ kind: 'fill started', digest, size: blob.size })
+    this.#opening.wake()
+
+    const reached = (position: number): Promise<void> => blob.reached(position, signal)
+    const trouble = await hasDigest({ digest, bytes: ingest, reached }).then(
+      right => (right ? undefined : new DigestMismatch(digest)),
+      asError,
+    )
+    if (trouble) this.#fail(trouble)
+    else {
+      this.#isRight = true
+      blob.reveal()
+    }
+    this.#stop.abort(trouble ?? new Error('The fill is over.'))
+    await ended
+    if (!trouble) await this.#keep(blob, ingest)
+  }
+
+  /** The beginning of the blob, and how large it is. */
+  async #open(): Promise<OpenedBlob> {
+    const { digest, source, limits, clock } = this.#options
+    const { signal } = this.#stop
+    const patience = watchSilence(clock, limits.noProgress, () => this.#stop.abort(noAnswer()))
+    try {
+      const opened = await source.open({ first: 0, last: limits.partSize - 1 }, signal)
+      const { size, first, last } = opened
+      if (!signal.aborted && first === 0 && last < size && last >= Math.min(size, limits.partSize) - 1) {
+        // It may break off before it is read.
+        opened.body.on('error', () => undefined)
+        return opened
+      }
+      abandon(opened.body)
+      signal.throwIfAborted()
+      throw somethingElse()
+    } catch (error) {
+      // What has no first byte is empty (RFC 9110, section 15.5.17).
+      if (!(error instanceof OciError) || error.status !== 416) throw error
+      if (digest === digestOf(Buffer.alloc(0), algorithmOf(digest))) return nothing()
+      throw somethingElse()
+    } finally {
+      patience.end()
+    }
+  }
+
+  async #makeRoom(opened: OpenedBlob): Promise<Ingest> {
+    try {
+      return await this.#options.store.ingest(opened.size)
+    } catch (error) {
+      abandon(opened.body)
+      throw error
+    }
+  }
+
+  /** Stores what was found right. Where that fails its readers read on even so. */
+  async #keep(blob: SharedBlob, ingest: Ingest): Promise<void> {
+    const { digest, onEvent } = this.#options
+    try {
+      const stored = await ingest.commit(digest)
+      this.#dispose = () => stored.release()
+      blob.readThrough(stored)
+      onEvent({ kind: 'fill completed', digest, size: blob.size })
+    } catch (error) {
+      onEvent({ kind: 'cache trouble', digest, error: asError(error) })
+    }
+    this.#end()
+  }
+
+  #leave(): void {
+    const { clock, limits } = this.#options
+    this.#users--
+    if (this.#users > 0) return
+    this.#cancelIdle()
+    if (this.#finished) void this.#giveBack()
+    else this.#cancelIdle = clock.after(limits.idleFill, () => this.#abandonUnlessFar())
+  }
+
+  #abandonUnlessFar(): void {
+    const { digest, onEvent, limits } = this.#options
+    const received = this.#opened?.table.received ?? 0
+    const size = this.#opened?.blob.size
+    if (!this.#joinable || (size !== undefined && received >= limits.keepAbove * size)) return
+    this.#end()
+    onEvent({ kind: 'fill abandoned', digest, size, received })
+    void this.stop(new Error('Nobody wants the blob any more.'))
+  }
+
+  /** Before anybody hears of a failure: who then asks again must not be given this fill. */
+  #end(): void {
+    if (!this.#joinable) return
+    this.#joinable = false
+    this.#options.onOver()
+    this.#ending.wake()
+  }
+
+  #fail(error: Error): void {
+    const { digest, onEvent } = this.#options
+    const blob = this.#opened?.blob
+    if (this.#failure) return
+    this.#failure = error
+    const told = !this.#joinable
+    this.#end()
+    if (error instanceof DigestMismatch) blob?.cut(error)
+    else blob?.fail(error)
+    this.#opening.wake()
+    if (told) return
+    if (error instanceof DigestMismatch) onEvent({ kind: 'mismatch', digest, where: 'upstream' })
+    else if (error instanceof CacheTrouble) onEvent({ kind: 'cache trouble', digest, error })
+    else if (blob) onEvent({ kind: 'fill failed', digest, error })
+  }
+
+  async #finish(): Promise<void> {
+    this.#finished = true
+    this.#cancelIdle()
+    if (this.#users === 0 || this.#opened?.blob.isCut === true) await this.#giveBack()
+  }
+
+  async #giveBack(): Promise<void> {
+    const dispose = this.#dispose
+    this.#dispose = () => undefined
+    try {
+      await dispose()
+    } catch (error) {
+      this.#options.onEvent({ kind: 'cache trouble', digest: this.#options.digest, error: asError(error) })
+    }
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+function noAnswer(): OciError {
+  return new OciError('UNKNOWN', 'ecr-mirror: the upstream did not give the blob in time; try again.', {
+    status: 504,
+  })
+}
+
+/** An empty blob, opened. */
+function nothing(): OpenedBlob {
+  return {
+    size: 0,
+    first: 0,
+    last: -1,
+    body: Readable.from([]),
+    again: () => Promise.reject(somethingElse()),
+  }
+}

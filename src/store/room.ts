@@ -1,0 +1,149 @@
+import type { StatsFs } from 'node:fs'
+import type { Digest } from '../oci/digest.js'
+import { CacheTrouble } from './blob-store.js'
+import type { DiskIndex } from './disk-index.js'
+import { Turns } from './turns.js'
+
+/** What the file system must keep free for others: bytes, or a share of the whole. */
+export type MinFree = { readonly bytes: number } | { readonly percent: number }
+
+/** Room that was promised to a file on its way in. */
+export interface Reservation {
+  /** Says that so many bytes more are on the disk now. */
+  wrote(bytes: number): void
+  /** Gives the room back, or hands it over to what the index counts. Further calls do nothing. */
+  end(): void
+}
+
+export interface RoomOptions {
+  readonly index: DiskIndex
+  /** In bytes. */
+  readonly maxSize: number
+  readonly minFree: MinFree
+  readonly space: () => Promise<Pick<StatsFs, 'blocks' | 'bavail' | 'bsize'>>
+  readonly evictable: (digest: Digest) => boolean
+  /** Removes a blob and gives the bytes that came free. */
+  readonly evict: (digest: Digest) => Promise<number>
+}
+
+/** What eviction brings the store down to once it was full, so that not every blob has to wait for one. */
+const LOW_MARK = 0.95
+const BLOCK = 4096
+
+/** Keeps what is stored, and what is on its way in, within the store's size and off the file system's free space. */
+export class Room {
+  readonly #options: RoomOptions
+  readonly #turns = new Turns()
+  #reserved = 0
+  /** The part of the reserved bytes that the file system does not know of yet. */
+  #unwritten = 0
+  #relief: Promise<void> | undefined
+
+  constructor(options: RoomOptions) {
+    this.#options = options
+  }
+
+  /** Bytes promised to files on their way in. */
+  get reserved(): number {
+    return this.#reserved
+  }
+
+  /**
+   * Evicts as much as a file of `size` bytes needs. Throws CacheTrouble: EFBIG when it could never fit, ENOSPC when
+   * too much is in use just now; or what `space` and `evict` throw.
+   */
+  async reserve(size: number): Promise<Reservation> {
+    const bytes = Math.ceil(size / BLOCK) * BLOCK
+    const evicted = await this.#turns.take('room', async () => {
+      const { free, total, floor } = await this.#space()
+      if (bytes > Math.min(this.#options.maxSize, total - floor)) throw new CacheTrouble('EFBIG')
+      const freed = await this.#evictWhile(
+        freed =>
+          this.#excess(this.#options.maxSize - bytes) > 0 || free + freed - this.#unwritten - bytes < floor,
+      )
+      if (freed === undefined) throw new CacheTrouble('ENOSPC')
+      this.#reserved += bytes
+      this.#unwritten += bytes
+      return freed
+    })
+    if (evicted > 0) this.#startRelief()
+    return this.#reservation(bytes)
+  }
+
+  /** When there is more than there may be, evicts down to the low mark. Throws what `space` and `evict` throw. */
+  async relieve(): Promise<void> {
+    const { free, floor } = await this.#space()
+    if (this.#excess(this.#options.maxSize) > 0 || free < floor) this.#startRelief()
+    await this.#relief
+  }
+
+  /** Resolves when no eviction goes on in the background. */
+  async settled(): Promise<void> {
+    await this.#relief?.catch(() => undefined)
+  }
+
+  #startRelief(): void {
+    this.#relief ??= this.#evictToLowMark().finally(() => (this.#relief = undefined))
+    this.#relief.catch(() => undefined)
+  }
+
+  /** One at a time, so that a file that needs room does not wait for all of it. */
+  async #evictToLowMark(): Promise<void> {
+    const low = this.#options.maxSize * LOW_MARK
+    const evictOne = async (): Promise<boolean> => {
+      const { free, floor } = await this.#space()
+      if (this.#excess(low) <= 0 && free - this.#unwritten >= floor) return false
+      return (await this.#evictOldest()) !== undefined
+    }
+    while (await this.#turns.take('room', evictOne));
+  }
+
+  /** The bytes freed, or undefined when nothing is left that may go. */
+  async #evictWhile(needed: (freed: number) => boolean): Promise<number | undefined> {
+    let freed = 0
+    while (needed(freed)) {
+      const more = await this.#evictOldest()
+      if (more === undefined) return undefined
+      freed += more
+    }
+    return freed
+  }
+
+  async #evictOldest(): Promise<number | undefined> {
+    const digest = this.#options.index.oldest(this.#options.evictable)
+    return digest === undefined ? undefined : this.#options.evict(digest)
+  }
+
+  #excess(limit: number): number {
+    return this.#options.index.bytes + this.#reserved - limit
+  }
+
+  async #space(): Promise<{ free: number; total: number; floor: number }> {
+    const { bavail, blocks, bsize } = await this.#options.space()
+    const total = blocks * bsize
+    const { minFree } = this.#options
+    const floor = 'bytes' in minFree ? minFree.bytes : (total * minFree.percent) / 100
+    return { free: bavail * bsize, total, floor }
+  }
+
+  #reservation(bytes: number): Reservation {
+    let unwritten = bytes
+    let ended = false
+    const onDisk = (count: number): void => {
+      const known = Math.min(unwritten, count)
+      unwritten -= known
+      this.#unwritten -= known
+    }
+    return {
+      wrote: count => {
+        if (!ended) onDisk(count)
+      },
+      end: () => {
+        if (ended) return
+        ended = true
+        onDisk(unwritten)
+        this.#reserved -= bytes
+      },
+    }
+  }
+}
