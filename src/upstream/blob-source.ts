@@ -6,13 +6,22 @@ import type { Repository } from '../oci/reference.js'
 import { blobBodyOf, contentLengthOf, RangeNotSatisfiable, type BlobBody } from './blob-body.js'
 import { discard } from './discard.js'
 import type { Clock } from './ecr-token.js'
-import { headerOf, outboundHeaders } from './headers.js'
+import { headerOf, outboundHeaders, OWN_HEADERS } from './headers.js'
 import type { RedirectRules } from './redirect-rules.js'
 import type { Answer, Send } from './send.js'
 import { ConnectionFailure, connectionError } from './transport-error.js'
 import { pause } from './until-aborted.js'
 
 export type { BlobBody } from './blob-body.js'
+
+/** An open blob, and the way to more of it. */
+export interface OpenBlob extends BlobBody {
+  /**
+   * Another range from the same place, without asking the registry anew where that is. Throws an OciError when there
+   * is nothing to be had there any more; then the blob is to be opened anew.
+   */
+  again(range: ByteRange, signal: AbortSignal): Promise<OpenBlob>
+}
 
 /** Where a registry's blobs are read. */
 export interface BlobSource {
@@ -25,7 +34,7 @@ export interface BlobSource {
     digest: Digest,
     range: ByteRange | undefined,
     signal: AbortSignal,
-  ): Promise<BlobBody | Answer>
+  ): Promise<OpenBlob | Answer>
   /** A blob's size in bytes, or the registry's refusal. */
   stat(
     repository: Repository,
@@ -71,41 +80,69 @@ export function createBlobSource({
 
   const open: BlobSource['open'] = async (repository, digest, range, signal) => {
     const giveUpAt = clock.now() + patience
-    const headers = { ...outboundHeaders({}, []), ...(range && { range: byteRangeText(range) }) }
-    for (let tries = 0; ; tries++) {
-      // Each try asks the registry anew, since what a redirect was signed with may have expired.
-      const answer = await send({
+    const headers = storageHeaders(range)
+    const ask = (asked: ByteRange | undefined, asker: AbortSignal, askPatience: number): Promise<Answer> =>
+      send({
         action: 'GetDownloadUrlForLayer',
         method: 'GET',
         path: `/v2/${repository}/blobs/${digest}`,
-        headers,
-        signal,
-        patience: Math.max(0, giveUpAt - clock.now()),
+        headers: { ...outboundHeaders({}, []), ...rangeHeader(asked) },
+        signal: asker,
+        patience: askPatience,
       })
+    for (let tries = 0; ; tries++) {
+      // Each try asks the registry anew, since what a redirect was signed with may have expired.
+      const answer = await ask(range, signal, Math.max(0, giveUpAt - clock.now()))
       const target = redirectOf(answer, origin)
-      if (!target) return isBlob(answer) ? blobBodyOf(answer, range) : unlessUnsatisfiable(answer)
+      if (!target) return isBlob(answer) ? openAt(answer, range, readServed) : unlessUnsatisfiable(answer)
       const stored = await readStored(target, headers, signal)
-      if (!(stored instanceof StorageFailure)) return isBlob(stored) ? blobBodyOf(stored, range) : stored
+      if (!(stored instanceof StorageFailure)) return openAt(stored.answer, range, readAt(stored.url))
       const wait = stored.refused ? 0 : random() * backoff * 2 ** tries
       const further = stored.refused ? 1 : FURTHER_TRIES
       if (tries >= further || clock.now() + wait > giveUpAt) throw stored.error
       await pause(wait, signal)
     }
+
+    /** Of a registry that serves blobs itself. */
+    async function readServed(another: ByteRange, asker: AbortSignal): Promise<Answer> {
+      const answer = await ask(another, asker, patience)
+      if (isBlob(answer)) return answer
+      discard(answer.body)
+      throw broken(`ecr-mirror: the upstream "${upstream}" gives no more of the blob.`)
+    }
   }
 
-  /** The storage's 200 or 206, or why there is none; its own words go no further. */
+  type ReadMore = (range: ByteRange, signal: AbortSignal) => Promise<Answer>
+
+  function openAt(answer: Answer, range: ByteRange | undefined, readMore: ReadMore): OpenBlob {
+    return {
+      ...blobBodyOf(answer, range),
+      again: async (another, signal) => openAt(await readMore(another, signal), another, readMore),
+    }
+  }
+
+  function readAt(url: URL): ReadMore {
+    return async (range, signal) => {
+      const answer = await readPlace(url, storageHeaders(range), signal)
+      if (answer instanceof StorageFailure) throw answer.error
+      if (isBlob(answer)) return answer
+      throw failureIn(answer).error
+    }
+  }
+
+  /** The storage's 200 or 206 and where it came from, or why there is none; its own words go no further. */
   async function readStored(
     first: URL,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<Answer | StorageFailure> {
+  ): Promise<{ readonly answer: Answer; readonly url: URL } | StorageFailure> {
     let url = first
     for (let hop = 1; hop <= MAX_HOPS; hop++) {
       if (!rules.allows(url)) throw redirectRefused(url)
       const answer = await readPlace(url, headers, signal)
       if (answer instanceof StorageFailure) return answer
       const next = redirectOf(answer, url)
-      if (!next) return isBlob(answer) ? answer : failureIn(answer)
+      if (!next) return isBlob(answer) ? { answer, url } : failureIn(answer)
       url = next
     }
     throw broken(`ecr-mirror: ${place} redirects more than ${MAX_HOPS} times.`)
@@ -189,6 +226,14 @@ class StorageFailure {
     /** Refused rather than failed: the signature may have expired. */
     readonly refused: boolean,
   ) {}
+}
+
+function rangeHeader(range: ByteRange | undefined): Record<string, string> {
+  return range ? { range: byteRangeText(range) } : {}
+}
+
+function storageHeaders(range: ByteRange | undefined): Record<string, string> {
+  return { ...OWN_HEADERS, ...rangeHeader(range) }
 }
 
 function isBlob(answer: Answer): boolean {

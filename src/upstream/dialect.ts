@@ -14,6 +14,9 @@ export interface RefusedRequest {
   readonly repository: Repository | undefined
 }
 
+/** RFC 5842, section 7.2: what the gate answers to a request of this mirror's own. */
+const LOOP_DETECTED = 508
+
 /** As much of an error's body as is looked at, in bytes. */
 const MAX_ERROR_BYTES = 64 * 1024
 
@@ -43,6 +46,13 @@ export async function refusalOf(answer: Answer, request: RefusedRequest): Promis
     )
   }
   if (status >= 400 && status < 500) return clientsBusiness(answer, request, text)
+  if (status === LOOP_DETECTED) {
+    return new OciError(
+      'UNKNOWN',
+      `The upstream "${request.upstream}" leads back to this mirror; its operator has to look at its endpoint and at DNS.`,
+      { status: 502 },
+    )
+  }
   return new OciError('UNKNOWN', `The upstream "${request.upstream}" failed on this request; try again.`, {
     status: 502,
     cause: { status },
@@ -103,7 +113,9 @@ function clientsBusiness(answer: Answer, { action, repository }: RefusedRequest,
 
 /** Nothing of AWS's addresses and identities leaves the mirror. */
 function namesTheFarSide(text: string): boolean {
-  return /amazonaws|arn:aws|\.on\.aws|X-Amz-/i.test(text)
+  return /amazonaws|amazonwebservices|\.on\.aws|sgov\.gov|c2s\.ic\.gov|hci\.ic\.gov|adc-e\.uk|arn:aws|X-Amz-/i.test(
+    text,
+  )
 }
 
 /** IAM's own word for what is missing, as in "is not authorized to perform: ecr:BatchGetImage on resource". */

@@ -1,5 +1,4 @@
 import { ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr'
-import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import type { PrivateEcrHost } from './ecr-host.js'
 import type { IssuedToken } from './ecr-token.js'
 import { MalformedToken } from './token-problem.js'
@@ -71,10 +70,12 @@ function credentialsOf(
   region: string,
   { profile, roleArn, externalId, sessionName }: CredentialSettings,
 ): object {
-  const ofProfile = profile === undefined ? undefined : fromIni({ profile })
-  if (roleArn === undefined) return ofProfile ? { credentials: ofProfile } : {}
-  return {
-    credentials: fromTemporaryCredentials({
+  if (profile === undefined && roleArn === undefined) return {}
+  // Loaded where it is wanted: it brings every kind of credentials along, some 20 MiB of it.
+  const provider = import('@aws-sdk/credential-providers').then(({ fromIni, fromTemporaryCredentials }) => {
+    const ofProfile = profile === undefined ? undefined : fromIni({ profile })
+    if (roleArn === undefined) return ofProfile ?? fromIni()
+    return fromTemporaryCredentials({
       ...(ofProfile && { masterCredentials: ofProfile }),
       params: {
         RoleArn: roleArn,
@@ -82,6 +83,7 @@ function credentialsOf(
         ...(externalId !== undefined && { ExternalId: externalId }),
       },
       clientConfig: { region, requestHandler: REQUEST_HANDLER },
-    }),
-  }
+    })
+  })
+  return { credentials: async (options?: object) => (await provider)(options) }
 }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { VERSION } from '../version.js'
+import { INSTANCE, VERSION } from '../version.js'
 
 /** What of a client's request headers an upstream may see. Everything else stays here, credentials first of all. */
 type RequestHeader = 'accept' | 'content-length' | 'content-range' | 'content-type' | 'range'
@@ -10,12 +10,16 @@ const RESPONSE_HEADERS = ['oci-filters-applied', 'oci-subject', 'oci-tag', 'retr
 /** Header values that are safe to send on: printable, at most 16 KiB. */
 const SAFE_VALUE = /^[\x20-\x7e\t]{0,16384}$/
 
+/** What every request of the mirror says; to where a registry redirects, nothing more but the range. */
+export const OWN_HEADERS = { 'accept-encoding': 'identity', 'user-agent': `ecr-mirror/${VERSION}` } as const
+
 /** The headers of an upstream request, built from the allow-list. */
 export function outboundHeaders(
   inbound: IncomingHttpHeaders,
   names: readonly RequestHeader[],
 ): Record<string, string> {
-  return { ...pick(inbound, names), 'accept-encoding': 'identity', 'user-agent': `ecr-mirror/${VERSION}` }
+  // By Via this process knows its own requests, should they come back to it (RFC 9110, section 7.6.3).
+  return { ...pick(inbound, names), ...OWN_HEADERS, via: `1.1 ${INSTANCE}` }
 }
 
 /** The upstream's reply headers that are passed on as they are, several lines of one (OCI-Tag) as one. */

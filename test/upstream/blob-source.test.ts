@@ -4,7 +4,12 @@ import t, { type Test } from 'tap'
 import type { ByteRange } from '../../src/oci/byte-range.js'
 import { parseDigest, type Digest } from '../../src/oci/digest.js'
 import { parseRepository, type Repository } from '../../src/oci/reference.js'
-import { createBlobSource, type BlobBody, type BlobSource } from '../../src/upstream/blob-source.js'
+import {
+  createBlobSource,
+  type BlobBody,
+  type BlobSource,
+  type OpenBlob,
+} from '../../src/upstream/blob-source.js'
 import { createDispatcher } from '../../src/upstream/egress.js'
 import { createRedirectRules } from '../../src/upstream/redirect-rules.js'
 import type { Answer } from '../../src/upstream/send.js'
@@ -83,7 +88,7 @@ async function stand(t: Test, options: StandOptions = {}): Promise<Stand> {
   return { blobs, registry, storage }
 }
 
-function isBody(opened: BlobBody | Answer): opened is BlobBody {
+function isBody(opened: OpenBlob | Answer): opened is OpenBlob {
   return 'status' in opened
 }
 
@@ -93,8 +98,11 @@ async function read(
 ): Promise<Omit<BlobBody, 'body'> & { content: string }> {
   const opened = await blobs.open(repository, digest, range, never)
   if (!isBody(opened)) throw new Error(`answered ${opened.statusCode}`)
-  const { body, ...rest } = opened
-  return { ...rest, content: await text(body) }
+  return contentOf(opened)
+}
+
+async function contentOf({ status, size, first, last, length, body }: BlobBody) {
+  return { status, size, first, last, length, content: await text(body) }
 }
 
 /** The error, which in no case has the URL in it. */
@@ -352,4 +360,41 @@ t.test('an empty blob is read', async t => {
     storage: (_incoming, response) => response.setHeader('content-length', 0).end(),
   })
   t.same(await read(blobs), { status: 200, size: 0, first: 0, last: -1, length: 0, content: '' })
+})
+
+t.test('further ranges come from the same place, without asking the registry anew', async t => {
+  const { blobs, registry, storage } = await stand(t)
+  const opened = await blobs.open(repository, digest, { first: 0, last: 2 }, never)
+  if (!isBody(opened)) return t.fail('should be a body')
+  t.match(await contentOf(opened), { status: 206, content: '012' })
+  const more = await opened.again({ first: 5, last: 7 }, never)
+  t.match(await contentOf(more), { status: 206, size: 10, first: 5, last: 7, content: '567' })
+  t.match(await contentOf(await more.again({ first: 8, last: 9 }, never)), { content: '89' })
+  t.equal(registry.requests.length, 1)
+  t.same(new Set(storage.requests.map(({ url }) => url)).size, 1)
+})
+
+t.test('a registry that serves blobs itself is asked for further ranges', async t => {
+  const { blobs, registry, storage } = await stand(t, { registry: () => content })
+  const opened = await blobs.open(repository, digest, { first: 0, last: 2 }, never)
+  if (!isBody(opened)) return t.fail('should be a body')
+  opened.body.resume()
+  t.match(await contentOf(await opened.again({ first: 5, last: 7 }, never)), { content: '567' })
+  t.equal(registry.requests.length, 2)
+  t.equal(storage.requests.length, 0)
+})
+
+t.test('a place that has expired says so, in words of its own', async t => {
+  let expired = false
+  const { blobs } = await stand(t, {
+    storage: (incoming, response) => {
+      if (expired) response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
+      else content(incoming, response)
+    },
+  })
+  const opened = await blobs.open(repository, digest, { first: 0, last: 2 }, never)
+  if (!isBody(opened)) return t.fail('should be a body')
+  opened.body.resume()
+  expired = true
+  t.match(await refusal(t, opened.again({ first: 5, last: 7 }, never)), { status: 502 })
 })

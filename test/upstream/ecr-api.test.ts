@@ -64,16 +64,6 @@ t.test('FIPS and dual-stack do not get in the way of an endpoint', async t => {
   t.match(await api.issueToken(), { authorizationToken: 'x' })
 })
 
-t.test('AWS_ENDPOINT_URL_ECR is honoured, for a FIPS registry too', async t => {
-  const server = await serve(t, reply(200, { authorizationData: [{ authorizationToken: 'x' }] }))
-  process.env.AWS_ENDPOINT_URL_ECR = server.origin
-  t.teardown(() => Reflect.deleteProperty(process.env, 'AWS_ENDPOINT_URL_ECR'))
-  const api = createEcrApi({ ecr: { ...plain, fips: true }, credentials: {}, apiEndpoint: undefined })
-  t.teardown(() => api.close())
-  t.match(await api.issueToken(), { authorizationToken: 'x' })
-  t.equal(server.requests.length, 1)
-})
-
 for (const [title, body] of Object.entries({
   'no data': {},
   'no token': { authorizationData: [{}] },

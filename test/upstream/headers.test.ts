@@ -1,44 +1,46 @@
 import t from 'tap'
 import { headerOf, outboundHeaders, passedOn } from '../../src/upstream/headers.js'
 
-t.test('an upstream sees the headers that are meant for it, and nothing else of a client', t => {
-  const inbound = {
-    accept: 'a/b',
-    authorization: 'Basic eDp5',
-    cookie: 'a=b',
-    'x-forwarded-for': '192.0.2.1',
-    range: 'bytes=0-1',
-  }
-  const { 'user-agent': agent, ...sent } = outboundHeaders(inbound, ['accept', 'range', 'content-type'])
-  t.strictSame(sent, { accept: 'a/b', range: 'bytes=0-1', 'accept-encoding': 'identity' })
-  t.match(agent, /^ecr-mirror\//)
-  t.end()
+t.test('what goes out is built from the list', async t => {
+  const headers = outboundHeaders(
+    {
+      accept: 'a/b, c/d',
+      authorization: 'Basic x',
+      cookie: 'a=b',
+      range: 'bytes=0-1',
+      'accept-encoding': 'gzip',
+      'user-agent': 'docker',
+    },
+    ['accept', 'content-type'],
+  )
+  t.match(headers['user-agent'], /^ecr-mirror\//)
+  t.same(
+    { ...headers, 'user-agent': '', via: '' },
+    { accept: 'a/b, c/d', 'accept-encoding': 'identity', 'user-agent': '', via: '' },
+  )
+  t.equal(outboundHeaders({ accept: 'a\u0001b' }, ['accept']).accept, undefined, 'nothing unprintable')
 })
 
-t.test('a client sees what the specification lets a registry say, and nothing else of the upstream', t => {
-  const answer = {
-    'oci-subject': 'sha256:00',
-    server: 'nginx',
-    'x-amzn-requestid': 'r',
+t.test('what comes back is on the list too, with all of its values', async t => {
+  const passed = passedOn({
+    'oci-subject': 'sha256:a',
+    'oci-tag': ['v1', 'v2'],
+    warning: ['299 - "one"', '299 - "two"'],
+    'www-authenticate': 'Basic',
+    location: 'https://far/',
     'set-cookie': ['a=b'],
-  }
-  t.strictSame(passedOn(answer), { 'oci-subject': 'sha256:00' })
-  t.end()
+    server: 'x',
+  } as never)
+  t.same(Object.keys(passed).sort(), ['oci-subject', 'oci-tag', 'warning'])
+  t.equal(passed['oci-tag'], 'v1, v2')
+  t.equal(passed.warning, '299 - "one", 299 - "two"')
+  t.same(passedOn({ warning: 'a\r\nb' }), {}, 'nothing that splits an answer')
 })
 
-t.test('a header that came in several lines is passed on as one', t => {
-  t.strictSame(passedOn({ 'oci-tag': ['1.2, 1', 'latest'], warning: ['299 - "a"', '299 - "b"'] } as never), {
-    'oci-tag': '1.2, 1, latest',
-    warning: '299 - "a", 299 - "b"',
-  })
-  t.end()
-})
-
-t.test('a value that is repeated or not printable is none', t => {
-  t.equal(headerOf({ location: 'a' }, 'location'), 'a')
-  t.equal(headerOf({ location: ['a', 'b'] } as never, 'location'), undefined)
-  t.equal(headerOf({ location: 'a\u0000b' }, 'location'), undefined)
-  t.strictSame(passedOn({ 'oci-tag': 'ä' }), {})
-  t.strictSame(passedOn({ 'oci-tag': ['a', 'x\ny'] }), {})
-  t.end()
+t.test('a header has one printable value or none', async t => {
+  t.equal(headerOf({ link: 'x' }, 'link'), 'x')
+  t.equal(headerOf({}, 'link'), undefined)
+  t.equal(headerOf({ link: ['x', 'y'] } as never, 'link'), undefined)
+  t.equal(headerOf({ link: 'x\n' }, 'link'), undefined)
+  t.equal(headerOf({ link: 'x'.repeat(16_385) }, 'link'), undefined)
 })

@@ -1,0 +1,90 @@
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { parseRepository } from '../../src/oci/reference.js'
+import { ociErrorIn, refusalOf, refusedCredentials } from '../../src/upstream/dialect.js'
+import type { EcrAction } from '../../src/upstream/ecr-action.js'
+
+const refuse = (
+  statusCode: number,
+  body: string,
+  action: EcrAction = 'BatchGetImage',
+  headers: Record<string, string> = {},
+) =>
+  refusalOf(
+    { statusCode, headers, body: Readable.from([Buffer.from(body)]) },
+    { action, upstream: 'main', repository: parseRepository('team/app') },
+  )
+const oci = (code: string, message: string): string => JSON.stringify({ errors: [{ code, message }] })
+
+t.test("what is the client's business passes in ECR's words", async t => {
+  for (const [status, body] of [
+    [404, oci('NAME_UNKNOWN', "The repository with name 'x' does not exist")],
+    [400, oci('TAG_INVALID', "The image tag 'v1' already exists and cannot be overwritten")],
+    [405, oci('UNSUPPORTED', "Invalid parameter at 'ImageManifest'")],
+  ] as const) {
+    const error = await refuse(status, body)
+    t.equal(error.status, status)
+    t.equal(error.toBody(), body, 'to the byte')
+  }
+})
+
+t.test('words that name the far side do not, nor do words that are no OCI error', async t => {
+  for (const leak of [
+    'see 1.dkr.ecr.us-east-1.amazonaws.com',
+    'arn:aws-cn:iam::1:role/x',
+    'https://x.on.aws/',
+    'X-Amz-Signature=1',
+  ]) {
+    const error = await refuse(400, oci('X', leak))
+    t.equal(error.status, 400)
+    t.notOk(error.toBody().includes(leak), leak)
+  }
+  for (const body of ['', '<html>', '{}', '{"errors":[]}', '{"errors":[{"code":1}]}', 'null']) {
+    t.equal(ociErrorIn(body), undefined, body)
+    t.match((await refuse(418, body)).toBody(), /UNSUPPORTED.*status 418/)
+  }
+})
+
+t.test('a 404 without words gets the code of what was asked', async t => {
+  for (const [action, code] of [
+    ['BatchGetImage', 'MANIFEST_UNKNOWN'],
+    ['GetDownloadUrlForLayer', 'BLOB_UNKNOWN'],
+    ['BatchCheckLayerAvailability', 'BLOB_UNKNOWN'],
+    ['UploadLayerPart', 'BLOB_UPLOAD_UNKNOWN'],
+    ['InitiateLayerUpload', 'NAME_UNKNOWN'],
+    ['ListImages', 'NAME_UNKNOWN'],
+  ] as const)
+    t.match(await refuse(404, '', action), { status: 404, code }, action)
+})
+
+t.test("401 never: it is the mirror's own credentials that are bad", async t => {
+  const error = await refuse(401, 'Not Authorized\n')
+  t.match(error, { status: 503, retryAfter: Number })
+  t.equal(error.headers['www-authenticate'], undefined)
+  t.match(refusedCredentials('main').message, /"main" refuses the mirror's own AWS credentials/)
+})
+
+t.test('403 names the permission and the request, the role stays in the log', async t => {
+  const said =
+    'User: arn:aws:sts::1:assumed-role/R/S is not authorized to perform: ecr:BatchImportUpstreamImage on resource: arn:aws:ecr:x'
+  const error = await refuse(403, oci('DENIED', said), 'BatchGetImage', { 'x-amzn-requestid': 'abc-1' })
+  t.match(error, { status: 403, code: 'DENIED' })
+  t.match(
+    error.message,
+    /lacks ecr:BatchImportUpstreamImage on team\/app of the upstream "main" \(AWS request abc-1\)/,
+  )
+  t.notMatch(error.toBody(), /arn:|assumed-role/)
+  t.match(error.cause, { upstreamSaid: said })
+  t.match((await refuse(403, '', 'PutImage')).message, /lacks ecr:PutImage/)
+})
+
+t.test('429 with Retry-After, 5xx as what they are', async t => {
+  t.match(await refuse(429, oci('TOOMANYREQUESTS', 'Rate exceeded')), { status: 429, retryAfter: 1 })
+  t.match(await refuse(429, '', 'PutImage', { 'retry-after': '7' }), { status: 429, retryAfter: 7 })
+  t.match(await refuse(429, '', 'PutImage', { 'retry-after': '-1' }), { retryAfter: 1 })
+  for (const status of [500, 503, 302, 204]) {
+    const error = await refuse(status, 'secret words')
+    t.equal(error.status, 502)
+    t.notMatch(error.toBody(), /secret/)
+  }
+})
