@@ -3,6 +3,7 @@ import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import { readCertificates, type Certificates } from './certificates.js'
 import type { Config } from './config/schema.js'
 import { listen, type Listener } from './listener.js'
+import { openCache } from './open-cache.js'
 import { accessLog } from './operations/access-log.js'
 import { health, type Check } from './operations/health.js'
 import type { Log } from './operations/log.js'
@@ -10,6 +11,7 @@ import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
 import { registry } from './registry/registry.js'
 import { createUploadSessions } from './registry/upload-session.js'
+import { createRulesInForce } from './rules-in-force.js'
 import { makeRules, type MadeRules } from './rules.js'
 import { createThrottles } from './upstream/throttle.js'
 import { createTokenSources } from './upstream/token-sources.js'
@@ -35,8 +37,10 @@ export interface AppDeps {
 /** Makes every part by hand, in reading order, and opens the ports. */
 export async function createApp(config: Config, { log, upstreams }: AppDeps): Promise<App> {
   const deps = { tokens: createTokenSources(), throttles: createThrottles(), ...upstreams }
-  let made = await makeRules(config, deps)
-  for (const warning of made.warnings) log.warn(warning)
+  const rules = createRulesInForce(await makeRules(config, deps))
+  for (const warning of rules.current.warnings) log.warn(warning)
+
+  const opened = config.cache && (await openCache(config.cache, log))
 
   const api = Fastify({
     loggerInstance: log,
@@ -48,40 +52,47 @@ export async function createApp(config: Config, { log, upstreams }: AppDeps): Pr
   }) as unknown as FastifyInstance
   accessLog(api)
   registry(api, {
-    rules: () => made.rules,
+    rules: (request, response) => rules.take(request, response),
     sessions: createUploadSessions(config.uploads.sessionKey),
+    cache: opened?.cache,
     maxRequests: config.limits.maxRequests,
   })
 
   let draining = false
   const operations = Fastify({ logger: false })
-  health(operations, { isDraining: () => draining, checks: () => tokenChecks(made) })
+  health(operations, { isDraining: () => draining, checks: () => tokenChecks(rules.current) })
+
+  const closeParts = async (): Promise<void> => {
+    await Promise.all([api.close(), operations.close(), rules.close()])
+    await opened?.close()
+  }
 
   await Promise.all([api.ready(), operations.ready()])
-  const ports = await openPorts(config, api, operations)
-  prepareTokens(made)
+  const ports = await openPorts(config, api, operations, log).catch(async (error: unknown) => {
+    await closeParts()
+    throw error
+  })
+  prepareTokens(rules.current)
 
   return {
     urls: ports.data.map(({ url }) => url),
     operationsUrl: ports.operations.url,
     async reload(fresh) {
       const [remade, certificates] = await Promise.all([makeRules(fresh, deps), certificatesOf(fresh)])
-      const before = made
-      made = remade
+      rules.replace(remade)
       if (certificates) ports.data.forEach(listener => listener.useCertificates(certificates))
       for (const warning of remade.warnings) log.warn(warning)
       prepareTokens(remade)
-      // Requests in flight finish on the connections they have.
-      await Promise.all(before.upstreams.map(upstream => upstream.close()))
     },
     async close(signal) {
       draining = true
       const cut = (): void => ports.data.forEach(listener => listener.cut())
       signal?.addEventListener('abort', cut, { once: true })
+      if (signal?.aborted) cut()
       await Promise.all(ports.data.map(listener => listener.drain()))
       signal?.removeEventListener('abort', cut)
-      await Promise.all([ports.operations.drain(), api.close(), operations.close()])
-      await Promise.all(made.upstreams.map(upstream => upstream.close()))
+      await ports.operations.drain()
+      await closeParts()
     },
   }
 }
@@ -95,27 +106,31 @@ async function openPorts(
   config: Config,
   api: FastifyInstance,
   operations: FastifyInstance,
+  log: Log,
 ): Promise<OpenPorts> {
+  const common = {
+    limits: config.limits,
+    onParserError: answerParserError,
+    onError: (error: Error) => log.error({ err: error }, 'connections cannot be accepted'),
+  }
   const certificates = await certificatesOf(config)
   const opened: Listener[] = []
   try {
     for (const address of config.listen) {
       opened.push(
         await listen({
+          ...common,
           address,
-          limits: config.limits,
           certificates,
           onRequest: (request, response) => api.routing(request, response),
-          onParserError: answerParserError,
         }),
       )
     }
     const operationsListener = await listen({
+      ...common,
       address: config.operations.listen,
-      limits: config.limits,
       certificates: undefined,
       onRequest: (request, response) => operations.routing(request, response),
-      onParserError: answerParserError,
     })
     return { data: opened, operations: operationsListener }
   } catch (error) {

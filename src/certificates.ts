@@ -1,13 +1,13 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import { ConfigError } from './config/config-error.js'
 import type { TlsConfig } from './config/schema.js'
 
 /** The certificates to serve with, read and ready. */
 export interface Certificates {
   /** For clients that name no server, or one that no certificate is for. */
-  readonly fallback: SecureContext
+  readonly fallback: SecureContextOptions
   /** The certificate for a server name (RFC 6066, section 3). */
   forName(serverName: string): SecureContext
 }
@@ -18,25 +18,27 @@ export async function readCertificates(tls: readonly [TlsConfig, ...TlsConfig[]]
   const fallback = await read(first)
   const all = [fallback, ...(await Promise.all(others.map(read)))]
   return {
-    fallback: fallback.context,
+    fallback: fallback.options,
     forName: serverName =>
       (all.find(({ leaf }) => leaf.checkHost(serverName) !== undefined) ?? fallback).context,
   }
 }
 
-async function read({
-  certificate,
-  key,
-  clientCa,
-}: TlsConfig): Promise<{ leaf: X509Certificate; context: SecureContext }> {
+interface Certificate {
+  readonly leaf: X509Certificate
+  readonly options: SecureContextOptions
+  readonly context: SecureContext
+}
+
+async function read({ certificate, key, clientCa }: TlsConfig): Promise<Certificate> {
   const [cert, privateKey, ca] = await Promise.all([
     pem(certificate),
     pem(key),
     clientCa === undefined ? undefined : pem(clientCa),
   ])
   try {
-    const context = createSecureContext({ cert, key: privateKey, ...(ca && { ca }), minVersion: 'TLSv1.2' })
-    return { leaf: new X509Certificate(cert), context }
+    const options = { cert, key: privateKey, ...(ca && { ca }), minVersion: 'TLSv1.2' } as const
+    return { leaf: new X509Certificate(cert), options, context: createSecureContext(options) }
   } catch (cause) {
     throw new ConfigError(
       [

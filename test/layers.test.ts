@@ -30,8 +30,10 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   ['config', 'upstream/ecr-action.ts'],
   // The program's own version, in what it calls itself.
   ['upstream', 'version.ts'],
+  ['registry', 'version.ts'],
   // What a request turned out to be, for its line in the log.
   ['operations', 'registry/exchange.ts'],
+  ['operations', 'registry/once-over.ts'],
   // The log is there before the app is.
   ['commands', 'operations/log.ts'],
 ]

@@ -127,6 +127,8 @@ export function createPasswordCheck(options: {
       const running = found.running.get(credentials)
       if (!running && queued >= queueLimit) return 'busy'
       if (await (running ?? start(found, credentials, user, password))) return 'good'
+      // A client that asks for many blobs at once with one mistyped password has guessed once.
+      if (running) return 'bad'
 
       const refusals = found.refusals.get(pair) ?? { count: 0 }
       if (refusals.count === 0) found.refusals.set(pair, refusals)

@@ -43,12 +43,13 @@ export async function run(
       collect,
     )
     .option('--listen <host:port>', 'where clients connect')
+    .option('--cache <directory>', 'keep blobs in this directory; one mirror owns it')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
     .addHelpText(
       'after',
       examples(
         'ecr-mirror serve --config mirror.yaml',
-        'ECR_MIRROR_USERS=ci:password ecr-mirror serve --registry 123456789012.dkr.ecr.us-east-1.amazonaws.com --listen 0.0.0.0:5000',
+        'ECR_MIRROR_USERS=ci:password ecr-mirror serve --registry 123456789012.dkr.ecr.us-east-1.amazonaws.com --listen 0.0.0.0:5000 --cache /var/cache/ecr-mirror',
       ),
     )
     .allowExcessArguments()

@@ -1,3 +1,4 @@
+import { parseEcrHost } from '../upstream/ecr-host.js'
 import type { Problem } from './explain.js'
 import type { Path } from './layer.js'
 import type { ListenAddress } from './fields.js'
@@ -24,6 +25,8 @@ function clashes(upstream: Upstream, earlier: readonly Upstream[], path: Path): 
   const problems: Problem[] = []
   const add = (key: string, message: string): void => void problems.push({ path: [...path, key], message })
   const { name, host } = upstream
+  if (parseEcrHost(host)?.kind === 'public')
+    add('host', 'this version does not serve ECR Public yet; take the upstream out')
   const otherDefault = earlier.find(other => other.default)
   if (earlier.some(other => other.name === name))
     add('name', `found "${name}" a second time; names must differ`)

@@ -57,8 +57,7 @@ function explainOne(
 }
 
 function unknownKey(path: Path, key: string): string {
-  const later = path.length === 0 || key === 'createRepositories' ? notYet(key) : undefined
-  return later ?? `unknown key${suggestion(key, [...(keysAt(path)?.keys() ?? [])])}`
+  return notYet(path, key) ?? `unknown key${suggestion(key, [...(keysAt(path)?.keys() ?? [])])}`
 }
 
 function expectedMapping(path: Path): string {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { parseDuration } from './units.js'
+import { parseDuration, parseFreeSpace, parseSize } from './units.js'
 
 declare module 'zod' {
   interface GlobalMeta {
@@ -84,6 +84,17 @@ export const addressRange = text('a range such as 10.0.0.0/8; a single address i
 
 /** A duration as people write it; milliseconds afterwards. */
 export const duration = parsed('a duration such as 500ms, 25s, 10m or 24h', parseDuration)
+
+/** A duration, or `forever`; milliseconds afterwards. */
+export const durationOrForever = parsed('a duration such as 24h, or forever', value =>
+  value === 'forever' ? Number.MAX_SAFE_INTEGER : parseDuration(value),
+)
+
+/** A size as people write it; bytes afterwards. */
+export const size = parsed('a size such as 512MiB or 100GiB', parseSize)
+
+/** What to keep free of a disk. */
+export const freeSpace = parsed('a size such as 10GiB or a share such as 5%', parseFreeSpace)
 
 /** A host, perhaps with a port, in lower case; a default port is left out, as clients do. */
 export const hostAndPort = parsed('a host such as docker.io or hub.internal:5000, without a scheme', value =>

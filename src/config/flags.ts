@@ -7,12 +7,14 @@ export interface Flags {
   /** ECR hosts; they take the place of all configured upstreams, and the first is the default. */
   readonly registry?: readonly string[] | undefined
   readonly listen?: string | undefined
+  readonly cache?: string | undefined
   readonly logLevel?: string | undefined
 }
 
 const FLAG_OF: Readonly<Record<string, string>> = {
   upstreams: '--registry',
   listen: '--listen',
+  cache: '--cache',
   log: '--log-level',
 }
 
@@ -23,6 +25,7 @@ export function readFlags(flags: Flags): Layer {
     data: {
       ...(registries.length > 0 ? { upstreams: registries.map(upstreamFor) } : {}),
       ...(flags.listen === undefined ? {} : { listen: flags.listen }),
+      ...(flags.cache === undefined ? {} : { cache: { directory: flags.cache } }),
       ...(flags.logLevel === undefined ? {} : { log: { level: flags.logLevel } }),
     },
     directory: '.',

@@ -126,8 +126,10 @@ function withAbsolutePaths(
   const absolute = (path: Path, value: string): string => resolve(layerOf(layers, path).directory, value)
   const tlsAt = (index: number): Path => (Array.isArray(valueAt(data, ['tls'])) ? ['tls', index] : ['tls'])
   const { htpasswd } = settings.users
+  const { cache } = settings
   return {
     ...settings,
+    ...(cache && { cache: { ...cache, directory: absolute(['cache', 'directory'], cache.directory) } }),
     users: {
       ...(htpasswd === undefined ? {} : { htpasswd: absolute(['users', 'htpasswd'], htpasswd) }),
       plain,

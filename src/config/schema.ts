@@ -3,7 +3,18 @@ import { ACTIONS } from '../access/policy.js'
 import { parseRepository } from '../oci/reference.js'
 import { parseEcrHost } from '../upstream/ecr-host.js'
 import { ECR_ACTIONS } from '../upstream/ecr-action.js'
-import { addressRange, duration, hostAndPort, hostPattern, list, listenAddress, oneOf } from './fields.js'
+import {
+  addressRange,
+  duration,
+  durationOrForever,
+  freeSpace,
+  hostAndPort,
+  size,
+  hostPattern,
+  list,
+  listenAddress,
+  oneOf,
+} from './fields.js'
 import { oneOrMore, origin, parsed, path, text, wholeNumber } from './fields.js'
 
 const tlsSchema = z
@@ -119,6 +130,44 @@ const upstreamSchema = z
   })
   .meta({ description: 'One ECR registry.' })
 
+const cacheSchema = z
+  .strictObject({
+    directory: path('Directory of the cache; one mirror owns it.'),
+    maxSize: size.prefault('100GiB').meta({ description: 'How much of the disk blobs may take.' }),
+    minFree: freeSpace
+      .prefault('5%')
+      .meta({ description: 'What of the disk is left free, as a size or a share.' }),
+    verify: oneOf(['first', 'always', 'never']).default('first').meta({
+      description:
+        'Whether stored bytes are hashed while they are served: the first time since the start or since the file changed, every time, or never.',
+    }),
+    fillOnRange: oneOf(['auto', 'always', 'never']).default('auto').meta({
+      description:
+        'Whether a range of a blob that is not stored fetches all of it. auto: when it begins at the start or reaches to the end; clients that pull lazily ask for bounded ranges elsewhere.',
+    }),
+    download: z
+      .strictObject({
+        parts: wholeNumber(1)
+          .default(8)
+          .meta({ description: 'Ranges of one blob that are downloaded at a time.' }),
+        partSize: size.prefault('8MiB').meta({ description: 'Size of such a range.' }),
+      })
+      .prefault({})
+      .meta({ description: 'How large blobs are downloaded.' }),
+    membership: z
+      .strictObject({
+        ttl: duration
+          .prefault('1h')
+          .meta({ description: 'How long a proof that a repository contains a digest holds.' }),
+        staleFor: durationOrForever.prefault('24h').meta({
+          description: 'How much longer it may be used while the upstream cannot be asked; may be forever.',
+        }),
+      })
+      .prefault({})
+      .meta({ description: 'To which repositories stored blobs are served.' }),
+  })
+  .meta({ description: 'The cache; left out: everything streams through.' })
+
 const SOME_UPSTREAM = 'a list of at least one upstream; for a quick start: --registry HOST'
 
 /** The configuration file: its keys, their types, defaults and descriptions. */
@@ -157,6 +206,7 @@ export const settingsSchema = z.strictObject({
   upstreams: list(upstreamSchema, SOME_UPSTREAM)
     .min(1, { error: SOME_UPSTREAM })
     .meta({ description: 'The registries behind the mirror.' }),
+  cache: cacheSchema.exactOptional(),
   uploads: z
     .strictObject({
       sessionKey: text(

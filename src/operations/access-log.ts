@@ -1,34 +1,39 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { knownExchange } from '../registry/exchange.js'
+import { onceOver } from '../registry/once-over.js'
 import { referenceText } from '../oci/reference.js'
 import type { Endpoint } from '../oci/endpoint.js'
 
 /** One line for every request, when its answer has ended: who, what, with which result. */
 export function accessLog(app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => {
-    const exchange = knownExchange(request)
-    const target = exchange?.target
-    request.log.info(
-      {
-        user: exchange?.principal?.name,
-        address: exchange?.address ?? request.socket.remoteAddress,
-        method: request.method,
-        // A path that is not of the API is a stranger's text, which the log does not repeat.
-        endpoint: target?.endpoint.kind,
-        upstream: target?.upstream?.name,
-        repository: target?.place?.repository,
-        reference: target && referenceOf(target.endpoint),
-        status: reply.statusCode,
-        complete: reply.raw.writableFinished,
-        bytes: Number(reply.raw.getHeader('content-length') ?? 0),
-        ms: Math.round(reply.elapsedTime * 10) / 10,
-        upstreamMs: exchange?.upstream && Math.round(exchange.upstream.ms * 10) / 10,
-        upstreamStatus: exchange?.upstream?.status,
-        awsRequestId: exchange?.upstream?.requestId,
-      },
-      'request',
-    )
+  app.addHook('onRequest', async (request, reply) => {
+    onceOver(request.raw, reply.raw, () => line(request, reply))
   })
+}
+
+function line(request: FastifyRequest, reply: FastifyReply): void {
+  const exchange = knownExchange(request)
+  const target = exchange?.target
+  request.log.info(
+    {
+      user: exchange?.principal?.name,
+      address: exchange?.address ?? request.socket.remoteAddress,
+      method: request.method,
+      // A path that is not of the API is a stranger's text, which the log does not repeat.
+      endpoint: target?.endpoint.kind,
+      upstream: target?.upstream?.name,
+      repository: target?.place?.repository,
+      reference: target && referenceOf(target.endpoint),
+      status: reply.statusCode,
+      complete: reply.raw.writableFinished,
+      bytes: Number(reply.raw.getHeader('content-length') ?? 0),
+      ms: Math.round(reply.elapsedTime * 10) / 10,
+      upstreamMs: exchange?.upstream && Math.round(exchange.upstream.ms * 10) / 10,
+      upstreamStatus: exchange?.upstream?.status,
+      awsRequestId: exchange?.upstream?.requestId,
+    },
+    'request',
+  )
 }
 
 function referenceOf(endpoint: Endpoint): string | undefined {

@@ -17,7 +17,7 @@ export function createLog({ level, format, destination }: LogOptions): Log {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      serializers: { err: serializeError },
+      serializers: { err: serializeError, cause: causeOf },
       redact: ['*.authorization', '*.password', 'authorization', 'password'],
     },
     stream,

@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
 import { parseBasicCredentials } from '../access/basic-credentials.js'
 import { HELD_SECONDS } from '../access/password-check.js'
@@ -21,6 +22,8 @@ export async function authenticate(
   const { passwords } = exchange.rules
   const credentials = parseBasicCredentials(request.headers.authorization)
   if (!credentials) {
+    const certified = certificatePrincipal(request)
+    if (certified) return certified
     if (anonymousMay) return ANONYMOUS
     throw unauthorized('Log in to this mirror first: docker login <mirror>.')
   }
@@ -47,6 +50,13 @@ export async function authenticate(
         retryAfter: 1,
       })
   }
+}
+
+/** Who a client certificate of the configured authority says that it is (RFC 8446, section 4.4.2). */
+function certificatePrincipal({ raw: { socket } }: FastifyRequest): Principal | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const name = socket.getPeerCertificate().subject.CN
+  return typeof name === 'string' ? { kind: 'certificate', name } : undefined
 }
 
 /** The challenge, with what the person at the other end should do. */

@@ -1,84 +1,190 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { parseByteRange } from '../oci/byte-range.js'
+import { parseByteRange, resolveByteRange, type ByteRange } from '../oci/byte-range.js'
+import { digestCheck, DigestMismatch } from '../oci/digest.js'
 import { pathOf, ROUTES } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
-import type { BlobBody } from '../upstream/blob-source.js'
+import { CacheTrouble } from '../store/blob-store.js'
+import type { CacheResult } from '../store/lease.js'
 import { discard } from '../upstream/discard.js'
-import { refusalOf } from '../upstream/dialect.js'
 import { outboundHeaders } from '../upstream/headers.js'
-import type { EcrAction } from '../upstream/ecr-action.js'
-import type { Answer } from '../upstream/send.js'
+import { leaseBlob, refuseBlob, sourceOf, type ProvenLease } from './blob-access.js'
+import type { Cache } from './cache.js'
 import { withinTime } from './deadline.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
 import { PATIENCE } from './patience.js'
 import { sendBlob } from './send-blob.js'
-import type { RepositoryTarget } from './target.js'
+import { sendLease } from './send-lease.js'
+import { withoutBody } from './without-body.js'
 
 /** The contract's promise: by then a blob's headers have gone out, or a refusal has. In milliseconds. */
 const HEADERS_WITHIN = 10_000
 
-/** Blobs: read by handlers that follow redirects themselves and check what passes; deleted by way of the proxy. */
-export function blobs(app: FastifyInstance): void {
+/**
+ * Blobs: read by handlers, from the cache where there is one, which follow redirects themselves and check what passes;
+ * deleted by way of the proxy.
+ */
+export function blobs(app: FastifyInstance, { cache }: { readonly cache: Cache | undefined }): void {
   app.head(ROUTES.blob, async (request, reply) => {
-    const { endpoint, place } = repositoryTarget(request, 'blob')
-    const found = await inTime(request, signal =>
-      place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal),
-    )
-    if (isAnswer(found))
-      throw await refuse(found, repositoryTarget(request, 'blob'), 'BatchCheckLayerAvailability')
-    return reply.headers(blobHeaders(request)).header('content-length', String(found.size)).send()
+    const { size, result } = await inTime(request, signal => statBlob(request, cache, signal))
+    return reply.headers(blobHeaders(request, result)).header('content-length', String(size)).send()
   })
 
   app.get(ROUTES.blob, async (request, reply) => {
-    const target = repositoryTarget(request, 'blob')
-    const { endpoint, place } = target
     const range = parseByteRange(request.headers.range)
-    const found = await inTime(request, signal =>
-      place.upstream.blobs.open(place.upstreamRepository, endpoint.digest, range, signal),
-    )
-    if (isAnswer(found)) throw await refuse(found, target, 'GetDownloadUrlForLayer')
-    await respond(request, reply, found, target)
+    if (!cache || !(await sendCached(request, reply, cache, range))) await sendStreamed(request, reply, range)
     return reply
   })
 
-  app.register(deletions)
+  app.register(async api => deletions(api, cache))
 }
 
-/** Streams a blob; a whole one is checked against its digest on the way. */
-async function respond(
+async function statBlob(
+  request: FastifyRequest,
+  cache: Cache | undefined,
+  signal: AbortSignal,
+): Promise<{ size: number; result: 'hit' | 'bypass' }> {
+  const target = repositoryTarget(request, 'blob')
+  const { endpoint, place } = target
+  if (cache?.proof(request, endpoint.digest) === 'fresh') {
+    const size = await cache.blobs.size(endpoint.digest).catch(unlessCacheTrouble)
+    if (size !== undefined) return { size, result: 'hit' }
+  }
+  const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
+  if ('statusCode' in found) throw await refuseBlob(found, target, 'BatchCheckLayerAvailability')
+  cache?.record(request, [endpoint.digest])
+  return { size: found.size, result: 'bypass' }
+}
+
+/** From the cache, or from a download that fills it; false, with nothing sent, when that is not to be. */
+async function sendCached(
   request: FastifyRequest,
   reply: FastifyReply,
-  blob: BlobBody,
-  { endpoint }: RepositoryTarget<'blob'>,
-): Promise<void> {
-  const headers = {
-    ...blobHeaders(request),
-    'content-length': String(blob.length),
-    ...(blob.status === 206 && { 'content-range': `bytes ${blob.first}-${blob.last}/${blob.size}` }),
+  cache: Cache,
+  range: ByteRange | undefined,
+): Promise<boolean> {
+  for (let tries = 0; tries < 2; tries++) {
+    const leased = await inTime(request, signal => leaseBlob(request, cache, range, signal))
+    if (!leased) return false
+    try {
+      await sendLeased(request, reply, leased, range)
+      return true
+    } catch (error) {
+      // Found bad before any of it was sent, and set aside: what comes next is fetched anew.
+      if (!(error instanceof DigestMismatch) || reply.sent) throw error
+    } finally {
+      leased.lease.release()
+    }
   }
-  reply.hijack()
-  reply.raw.writeHead(blob.status, headers)
+  return false
+}
+
+async function sendLeased(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { lease, stale }: ProvenLease,
+  range: ByteRange | undefined,
+): Promise<void> {
+  const { endpoint } = repositoryTarget(request, 'blob')
+  const { size } = lease
+  const { gone } = exchangeOf(request)
+  const part = range && resolveByteRange(range, size)
+  if (range && !part) throw rangeNotSatisfiable(size)
+  const { first, last } = part ?? { first: 0, last: size - 1 }
+  if (part) lease.want(first)
   try {
-    await sendBlob(blob.body, reply.raw, blob.status === 200 ? endpoint.digest : undefined)
+    await sendLease(
+      {
+        lease,
+        digest: endpoint.digest,
+        first,
+        last,
+        whole: !part,
+        openRest: async position => (await sourceOf(request).open({ first: position, last }, gone)).body,
+      },
+      () => begin(request, reply, stale ? 'stale' : lease.result, part ? 206 : 200, { first, last, size }),
+      reply.raw,
+      gone,
+    )
   } catch (error) {
-    // The socket is cut already: the client must see a body that is too short, never one that looks complete.
-    if (!exchangeOf(request).gone.aborted) request.log.error({ err: error }, 'blob cut off')
+    cutOff(request, reply, error)
   }
 }
 
-function blobHeaders(request: FastifyRequest): Record<string, string> {
+/** Straight from the upstream; a whole blob is checked against its digest on the way. */
+async function sendStreamed(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  range: ByteRange | undefined,
+): Promise<void> {
+  const target = repositoryTarget(request, 'blob')
+  const { endpoint, place } = target
+  const found = await inTime(request, signal =>
+    place.upstream.blobs.open(place.upstreamRepository, endpoint.digest, range, signal),
+  )
+  if ('statusCode' in found) throw await refuseBlob(found, target, 'GetDownloadUrlForLayer')
+  begin(request, reply, 'bypass', found.status, found)
+  try {
+    await sendBlob(found.body, reply.raw, found.status === 200 ? digestCheck(endpoint.digest) : undefined)
+  } catch (error) {
+    cutOff(request, reply, error)
+  }
+}
+
+/** Sends the headers, at once: a body may take its time, and clients wait thirty seconds for headers at most. */
+function begin(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  result: CacheOutcome,
+  status: 200 | 206,
+  { first, last, size }: { readonly first: number; readonly last: number; readonly size: number },
+): void {
+  reply.hijack()
+  const headers = {
+    ...blobHeaders(request, result),
+    'content-length': String(last - first + 1),
+    ...(status === 206 && { 'content-range': `bytes ${first}-${last}/${size}` }),
+    ...(result === 'stale' && {
+      warning: '299 - "ecr-mirror: the upstream cannot be asked; from the cache"',
+    }),
+  }
+  // Set first, not only written, so that the access line can read them.
+  reply.raw.setHeaders(new Map(Object.entries(headers))).writeHead(status)
+  if (result !== 'hit') reply.raw.flushHeaders()
+}
+
+/** After the headers there is no other way to say it: the client sees a body that is too short. */
+function cutOff(request: FastifyRequest, reply: FastifyReply, error: unknown): void {
+  if (!reply.sent) throw error
+  reply.raw.destroy()
+  if (!exchangeOf(request).gone.aborted) request.log.error({ err: error }, 'blob cut off')
+}
+
+type CacheOutcome = CacheResult | 'stale' | 'bypass'
+
+function blobHeaders(request: FastifyRequest, result: CacheOutcome): Record<string, string> {
   const { endpoint, ns } = repositoryTarget(request, 'blob')
   return {
     ...API_VERSION,
     'content-type': 'application/octet-stream',
     'docker-content-digest': endpoint.digest,
     'accept-ranges': 'bytes',
-    'x-cache': 'bypass',
+    'x-cache': result,
     'x-request-id': request.id,
     ...(ns !== undefined && { 'oci-namespace': ns }),
   }
+}
+
+function rangeNotSatisfiable(size: number): OciError {
+  return new OciError('SIZE_INVALID', 'The range begins beyond the end of the blob.', {
+    status: 416,
+    headers: { 'content-range': `bytes */${size}` },
+  })
+}
+
+function unlessCacheTrouble(error: unknown): undefined {
+  if (!(error instanceof CacheTrouble)) throw error
 }
 
 function inTime<T>(request: FastifyRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -90,11 +196,8 @@ function inTime<T>(request: FastifyRequest, work: (signal: AbortSignal) => Promi
   return withinTime(HEADERS_WITHIN, exchangeOf(request).gone, late, work)
 }
 
-function isAnswer(found: object): found is Answer {
-  return 'statusCode' in found
-}
-
-async function deletions(app: FastifyInstance): Promise<void> {
+function deletions(app: FastifyInstance, cache: Cache | undefined): void {
+  withoutBody(app)
   forward(app, {
     kind: 'blob',
     methods: ['DELETE'],
@@ -109,15 +212,13 @@ async function deletions(app: FastifyInstance): Promise<void> {
         patience: PATIENCE.write,
       }
     },
+    failed: request => void cache?.revoke(request),
     answer: async (request, reply, answer) => {
+      await cache?.revoke(request)
       if (answer.statusCode !== 202)
-        throw await refuse(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage')
+        throw await refuseBlob(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage')
       discard(answer.body)
       void reply.code(202).headers(API_VERSION).header('content-length', '0').send()
     },
   })
-}
-
-function refuse(answer: Answer, { place }: RepositoryTarget<'blob'>, action: EcrAction): Promise<OciError> {
-  return refusalOf(answer, { action, upstream: place.upstream.name, repository: place.upstreamRepository })
 }

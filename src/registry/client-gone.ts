@@ -1,4 +1,5 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { onceOver } from './once-over.js'
 
 /** Why work for a client ended: nobody is there to take the answer. */
 export class ClientGone extends Error {
@@ -12,9 +13,9 @@ export class ClientGone extends Error {
  * Aborts when the connection closes before the answer was written to its end. Fastify's own `request.signal` is not
  * that: it fires once a body has been read.
  */
-export function clientGone(response: ServerResponse): AbortSignal {
+export function clientGone(request: IncomingMessage, response: ServerResponse): AbortSignal {
   const controller = new AbortController()
-  response.once('close', () => {
+  onceOver(request, response, () => {
     if (!response.writableFinished) controller.abort(new ClientGone())
   })
   return controller.signal

@@ -4,7 +4,7 @@ import { pathOf, queryOf, type Endpoint, type EndpointKind, type Paging } from '
 import { OciError } from '../oci/error.js'
 import { parseRepository } from '../oci/reference.js'
 import { refusalOf } from '../upstream/dialect.js'
-import { headerOf, outboundHeaders, passedOn } from '../upstream/headers.js'
+import { outboundHeaders, passedOn } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
 import { readBody } from '../upstream/read-body.js'
 import type { EcrAction } from '../upstream/ecr-action.js'
@@ -164,8 +164,9 @@ function sendListing(
 
 /** The upstream's next page, under the path that this client asked for (RFC 8288; ECR's Link is absolute). */
 function nextPage({ endpoint, upstream }: Target, answer: Answer): string | undefined {
-  const link = /^\s*<([^<>]{1,8192})>\s*;\s*rel="?next"?/i.exec(headerOf(answer.headers, 'link') ?? '')
-  const own = upstream && ownPath(link?.[1], upstream.settings)
+  const links = [answer.headers.link ?? []].flat().join(',')
+  const next = /<([^<>]{1,8192})>\s*;\s*rel="?next"?/i.exec(links)
+  const own = upstream && ownPath(next?.[1], upstream.settings)
   const mark = own?.indexOf('?') ?? -1
   return own === undefined || mark < 0 ? undefined : pathOf(endpoint) + own.slice(mark)
 }

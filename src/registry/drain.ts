@@ -9,6 +9,11 @@ const LINGER = { ms: 10_000, bytes: 64 * 1024 * 1024 }
  */
 export function drain(request: IncomingMessage, response: ServerResponse): void {
   if (request.complete || request.destroyed) return
+  if (request.headers.expect !== undefined && request.readableFlowing === null) {
+    // Whoever waits for 100 Continue has sent nothing yet, and now need not.
+    response.shouldKeepAlive = false
+    return
+  }
   let bytes = 0
   const end = (): void => void request.socket.destroy()
   const timer = setTimeout(end, LINGER.ms)
@@ -20,5 +25,4 @@ export function drain(request: IncomingMessage, response: ServerResponse): void 
   request.once('close', () => clearTimeout(timer))
   request.on('error', () => undefined)
   request.resume()
-  response.once('close', () => clearTimeout(timer))
 }

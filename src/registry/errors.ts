@@ -1,5 +1,4 @@
 import { STATUS_CODES } from 'node:http'
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { OciError } from '../oci/error.js'
@@ -41,6 +40,8 @@ function write(error: unknown, request: FastifyRequest, reply: FastifyReply): vo
   else if (error.cause !== undefined)
     request.log.warn({ reason: error.message, cause: error.cause }, 'request refused')
   drain(request.raw, reply.raw)
+  // Fastify would close where it did not read to the end; what is left is read by drain().
+  if (reply.hasHeader('connection')) reply.removeHeader('connection')
   void reply
     .code(answer.status)
     .headers(API_VERSION)
@@ -65,8 +66,7 @@ export function errors(app: FastifyInstance): void {
 
 /** Answers what Node's HTTP parser refused, before there was a request. */
 export function answerParserError(error: Error & { code?: string }, socket: Duplex): void {
-  const begun = socket instanceof Socket && socket.bytesWritten > 0
-  if (error.code === 'ECONNRESET' || !socket.writable || begun) {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }

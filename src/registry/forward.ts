@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { Readable } from 'node:stream'
 import type { IncomingHttpHeaders } from 'node:http'
 import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -80,6 +81,8 @@ export function forward(
         received => done(null, received),
         (error: unknown) => {
           failed?.(request, error)
+          // The rest of the client's body is the error writer's to read.
+          if (forwarding.body instanceof Readable) forwarding.body.destroy()
           done(error)
         },
       )
@@ -92,7 +95,7 @@ export function forward(
   function respond({ request, reply }: Context, received: unknown): void {
     const { statusCode, headers, stream } = received as Received
     // The plugin asks to close when the body was not read to its end; the error writer drains it instead.
-    reply.removeHeader('connection')
+    if (reply.hasHeader('connection')) reply.removeHeader('connection')
     answer(request, reply, { statusCode, headers, body: stream }).catch((error: unknown) => {
       discard(stream)
       void reply.send(error)

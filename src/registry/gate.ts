@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { OciError } from '../oci/error.js'
+import { INSTANCE } from '../version.js'
 
 /** What the gate looks at: a request as Node's HTTP parser let it through. */
 export interface RawRequest {
@@ -11,6 +12,8 @@ export interface RawRequest {
 
 /** A request may have this many header fields. */
 const MAX_HEADERS = 100
+
+const CONTINUE = '100-continue'
 
 /** Fields that mean two different things to two readers when they come twice (RFC 9110, section 5.3). */
 const SINGLE = new Set([
@@ -41,11 +44,16 @@ export function refusalOf(request: RawRequest): OciError | undefined {
     if (name === 'connection' && !/^\s*(close|keep-alive)\s*$/i.test(value)) {
       return badRequest('The Connection header may only be close or keep-alive.')
     }
+    if (name === 'via' && value.includes(INSTANCE)) {
+      return badRequest('This request is one of the mirror itself: an upstream leads back to it.', 508)
+    }
     if (!SINGLE.has(name)) continue
     if (single.has(name)) return badRequest(`The request has more than one ${name} header.`)
     single.set(name, value)
   }
   if (!single.has('host')) return badRequest('The request has no Host header.')
+  if ((single.get('expect') ?? CONTINUE).toLowerCase() !== CONTINUE)
+    return badRequest('The only expectation that is met is 100-continue.', 417)
   return refusalOfFraming(request, single.get('transfer-encoding'), single.get('content-length'))
 }
 

@@ -2,12 +2,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { algorithmOf, digestOf, parseDigest, type Digest } from '../oci/digest.js'
 import { pathOf, queryOf, ROUTES, type Endpoint } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
+import { digestsVouchedFor } from '../oci/manifest.js'
 import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
 import { discard } from '../upstream/discard.js'
 import { refusalOf } from '../upstream/dialect.js'
 import { headerOf, outboundHeaders } from '../upstream/headers.js'
 import { readBody } from '../upstream/read-body.js'
 import type { Answer } from '../upstream/send.js'
+import type { Cache } from './cache.js'
 import { sendCreated } from './created.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
@@ -15,6 +17,7 @@ import { forward } from './forward.js'
 import { PATIENCE } from './patience.js'
 import { sendTimed } from './send-timed.js'
 import type { RepositoryTarget } from './target.js'
+import { withoutBody } from './without-body.js'
 
 type ManifestTarget = RepositoryTarget<'manifest'>
 
@@ -28,19 +31,20 @@ interface Manifest {
 }
 
 /** Manifests: read by a handler that checks what it hands on, written and deleted by way of the proxy. */
-export function manifests(app: FastifyInstance): void {
+export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cache | undefined }): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: ROUTES.manifest,
     handler: async (request, reply) => {
       const head = request.method === 'HEAD'
       const manifest = (head ? await statManifest(request) : undefined) ?? (await fetchManifest(request))
+      if (manifest.bytes) cache?.record(request, digestsVouchedFor(manifest.bytes))
       return sendManifest(reply, manifest, head)
     },
   })
 
-  app.register(pushes)
-  app.register(deletions)
+  app.register(async api => pushes(api, cache))
+  app.register(async api => deletions(api, cache))
 }
 
 function sendManifest(reply: FastifyReply, manifest: Manifest, head: boolean): FastifyReply {
@@ -105,7 +109,7 @@ function ask(
 }
 
 /** PUT, as the client sent it, to the byte. It is small enough to be held, so that it can be sent again. */
-async function pushes(app: FastifyInstance): Promise<void> {
+function pushes(app: FastifyInstance, cache: Cache | undefined): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     '*',
@@ -139,12 +143,14 @@ async function pushes(app: FastifyInstance): Promise<void> {
       if (answer.statusCode !== 201 || !Buffer.isBuffer(request.body))
         throw await refuse(answer, target, 'PutImage')
       const digest = 'digest' in reference ? reference.digest : digestOf(request.body)
+      cache?.record(request, digestsVouchedFor(request.body))
       sendCreated(reply, name, 'manifests', digest, answer)
     },
   })
 }
 
-async function deletions(app: FastifyInstance): Promise<void> {
+function deletions(app: FastifyInstance, cache: Cache | undefined): void {
+  withoutBody(app)
   forward(app, {
     kind: 'manifest',
     methods: ['DELETE'],
@@ -159,7 +165,9 @@ async function deletions(app: FastifyInstance): Promise<void> {
         patience: PATIENCE.write,
       }
     },
+    failed: request => void cache?.revoke(request),
     answer: async (request, reply, answer) => {
+      await cache?.revoke(request)
       if (answer.statusCode !== 202 && answer.statusCode !== 200) {
         throw await refuse(answer, repositoryTarget(request, 'manifest'), 'BatchDeleteImage')
       }

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { clientAddress } from '../access/client-address.js'
 import { ANONYMOUS } from '../access/policy.js'
@@ -7,6 +8,7 @@ import { authenticate } from './authenticate.js'
 import { authorize, isAllowed } from './authorize.js'
 import { base } from './base.js'
 import { blobs } from './blobs.js'
+import type { Cache } from './cache.js'
 import { clientGone } from './client-gone.js'
 import { discovery } from './discovery.js'
 import { API_VERSION, errors } from './errors.js'
@@ -19,9 +21,11 @@ import type { UploadSessions } from './upload-session.js'
 import { uploads } from './uploads.js'
 
 export interface RegistryOptions {
-  /** The rules in force, asked for once a request. */
-  readonly rules: () => Rules
+  /** The rules in force, asked for once a request, which goes by them until it is over. */
+  readonly rules: (request: IncomingMessage, response: ServerResponse) => Rules
   readonly sessions: UploadSessions
+  /** Undefined to stream everything through. */
+  readonly cache: Cache | undefined
   readonly maxRequests: number
 }
 
@@ -29,14 +33,17 @@ export interface RegistryOptions {
  * The registry API, in the order in which a request meets its parts. Parsing came before (`routeOf`), and what no step
  * lets through ends in the one error writer.
  */
-export function registry(app: FastifyInstance, { rules, sessions, maxRequests }: RegistryOptions): void {
+export function registry(
+  app: FastifyInstance,
+  { rules, sessions, cache, maxRequests }: RegistryOptions,
+): void {
   errors(app)
   app.addHook('onSend', async (_request, reply) => void reply.headers(API_VERSION))
 
   gate(app)
   admission(app, { maxRequests })
   app.addHook('onRequest', async (request, reply) => {
-    const exchange = beginExchange(request, rules(), clientGone(reply.raw))
+    const exchange = beginExchange(request, rules(request.raw, reply.raw), clientGone(request.raw, reply.raw))
     reply.header('x-request-id', request.id)
     exchange.address = clientAddress({
       peer: request.socket.remoteAddress,
@@ -46,21 +53,22 @@ export function registry(app: FastifyInstance, { rules, sessions, maxRequests }:
 
     // A stranger learns nothing, not even what is wrong with the request: first who, then what.
     const target = attempt(() => targetOf(request, exchange, sessions))
+    if (!(target instanceof OciError) && target.ns !== undefined) reply.header('oci-namespace', target.ns)
     const isOpen = target instanceof OciError ? false : isOpenToAnybody(target, exchange)
     exchange.principal = await authenticate(request, exchange, isOpen)
     if (target instanceof OciError) throw target
     exchange.target = target
-    if (target.ns !== undefined) reply.header('oci-namespace', target.ns)
     authorize(exchange.principal, target, exchange)
+    if (target.place) cache?.begin(request, target.place)
   })
 
   app.register(async api => {
     base(api)
-    blobs(api)
-    manifests(api)
+    blobs(api, { cache })
+    manifests(api, { cache })
     discovery(api)
   })
-  app.register(async api => uploads(api, { sessions }))
+  app.register(async api => uploads(api, { sessions, cache }))
 }
 
 function targetOf(request: FastifyRequest, { rules }: Exchange, sessions: UploadSessions): Target {

@@ -1,25 +1,15 @@
 import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { digestCheck, type Digest } from '../oci/digest.js'
-
-/** A body whose bytes are not what its digest says. */
-export class DigestMismatch extends Error {
-  constructor(readonly digest: Digest) {
-    super(`The upstream's bytes do not have the digest ${digest}.`)
-    this.name = 'DigestMismatch'
-  }
-}
+import { DigestMismatch, type DigestCheck } from '../oci/digest.js'
 
 /** Passes bytes on and keeps the last of them back until all of them have the digest that they should have. */
 class HoldBack extends Transform {
-  readonly #digest: Digest
-  readonly #check: ReturnType<typeof digestCheck>
+  readonly #check: DigestCheck
   #held: Buffer | undefined
 
-  constructor(digest: Digest) {
+  constructor(check: DigestCheck) {
     super()
-    this.#digest = digest
-    this.#check = digestCheck(digest)
+    this.#check = check
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
@@ -31,19 +21,19 @@ class HoldBack extends Transform {
 
   override _flush(done: TransformCallback): void {
     if (this.#check.matches()) done(null, this.#held)
-    else done(new DigestMismatch(this.#digest))
+    else done(new DigestMismatch(this.#check.digest))
   }
 }
 
 /**
- * Streams a blob to a client whose headers, Content-Length among them, have been written. With a digest the last bytes
- * are released only when it is right, so a body that is complete is a body that is true. On any failure both sides are
+ * Streams a blob to a client whose headers, Content-Length among them, have been written. With a check the last bytes
+ * are released only when it matches, so a body that is complete is a body that is true. On any failure both sides are
  * destroyed, and the promise rejects.
  */
 export async function sendBlob(
   source: Readable,
   client: Writable,
-  digest: Digest | undefined,
+  check: DigestCheck | undefined,
 ): Promise<void> {
-  await (digest === undefined ? pipeline(source, client) : pipeline(source, new HoldBack(digest), client))
+  await (check === undefined ? pipeline(source, client) : pipeline(source, new HoldBack(check), client))
 }

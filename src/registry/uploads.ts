@@ -8,6 +8,7 @@ import { refusalOf } from '../upstream/dialect.js'
 import { headerOf, outboundHeaders } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
+import type { Cache } from './cache.js'
 import { sendCreated } from './created.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
@@ -25,7 +26,10 @@ import { upstreamEndpoint } from './mount.js'
 const ECR_MIN_CHUNK = 5 * 1024 * 1024
 
 /** Blob uploads: begun, continued, finished, asked after and given up. Bodies stream; nothing of them is kept. */
-export function uploads(app: FastifyInstance, { sessions }: { readonly sessions: UploadSessions }): void {
+export function uploads(
+  app: FastifyInstance,
+  { sessions, cache }: { readonly sessions: UploadSessions; readonly cache: Cache | undefined },
+): void {
   /** Uploads whose bytes at the upstream are no longer what the session says. */
   const broken = new LRUCache<string, true>({ max: 10_000, ttl: SESSION_LIFETIME })
   /** Uploads that ended with their blob: a PUT may be tried again, but there is nothing left to ask after. */
@@ -57,6 +61,7 @@ export function uploads(app: FastifyInstance, { sessions }: { readonly sessions:
       const { endpoint, place } = target
       const finished = endpoint.mount ?? endpoint.digest
       if (answer.statusCode === 201 && finished) {
+        cache?.record(request, [finished])
         sendCreated(reply, endpoint.name, 'blobs', finished, answer)
         return
       }
@@ -100,8 +105,11 @@ export function uploads(app: FastifyInstance, { sessions }: { readonly sessions:
     answer: async (request, reply, answer) => {
       const { session, target } = openSession(request)
       // ECR answers 201 where the specification has 202, and a Range that stays behind; both are set right here.
-      if (![200, 201, 202, 204].includes(answer.statusCode))
+      if (![200, 201, 202, 204].includes(answer.statusCode)) {
+        // How much of the body it took before it failed, only the upstream knows.
+        if (answer.statusCode >= 500) broken.set(session.id, true)
         throw await refuse(answer, target, 'UploadLayerPart')
+      }
       const location = 'location' in answer.headers ? upstreamLocation(answer, target) : session.location
       discard(answer.body)
       sendProgress(reply, 202, {
@@ -135,6 +143,7 @@ export function uploads(app: FastifyInstance, { sessions }: { readonly sessions:
       const { name, digest } = target.endpoint
       if (answer.statusCode !== 201 || !digest) throw await refuse(answer, target, 'CompleteLayerUpload')
       finished.set(session.id, true)
+      cache?.record(request, [digest])
       sendCreated(reply, name, 'blobs', digest, answer)
     },
   })

@@ -24,6 +24,15 @@ t.test('every setting outside lists has a form', t => {
       'ECR_MIRROR_USERS_HTPASSWD text',
       'ECR_MIRROR_POLICY json',
       'ECR_MIRROR_UPSTREAMS json',
+      'ECR_MIRROR_CACHE_DIRECTORY text',
+      'ECR_MIRROR_CACHE_MAXSIZE text',
+      'ECR_MIRROR_CACHE_MINFREE text',
+      'ECR_MIRROR_CACHE_VERIFY text',
+      'ECR_MIRROR_CACHE_FILLONRANGE text',
+      'ECR_MIRROR_CACHE_DOWNLOAD_PARTS number',
+      'ECR_MIRROR_CACHE_DOWNLOAD_PARTSIZE text',
+      'ECR_MIRROR_CACHE_MEMBERSHIP_TTL text',
+      'ECR_MIRROR_CACHE_MEMBERSHIP_STALEFOR text',
       'ECR_MIRROR_UPLOADS_SESSIONKEY text or file',
       'ECR_MIRROR_LOG_LEVEL text',
       'ECR_MIRROR_LOG_FORMAT text',
@@ -81,11 +90,11 @@ t.test('users that are wrong are counted and never shown', async t => {
 
 t.test('an unknown name is refused with what was probably meant', async t => {
   t.same(
-    await refusal({ ECR_MIRROR_LOGLEVEL: 'info', ECR_MIRROR_WIBBLE: 'x', ECR_MIRROR_CACHE_MAXSIZE: '1GiB' }),
+    await refusal({ ECR_MIRROR_LOGLEVEL: 'info', ECR_MIRROR_WIBBLE: 'x', ECR_MIRROR_CACHE_TAGS_TTL: '10s' }),
     [
       'ECR_MIRROR_LOGLEVEL: unknown setting (did you mean ECR_MIRROR_LOG_LEVEL?)',
       'ECR_MIRROR_WIBBLE: unknown setting',
-      'ECR_MIRROR_CACHE_MAXSIZE: this version does not have the cache yet: everything streams through; unset it',
+      'ECR_MIRROR_CACHE_TAGS_TTL: this version does not cache tags yet; unset it',
     ],
   )
 })

@@ -118,7 +118,7 @@ const WRONG: readonly (readonly [name: string, yaml: string, line: string])[] = 
   [
     'cache',
     '@cache: { directory: /x, shared: {} }',
-    'mirror.yaml:3:1 cache: this version does not have the cache yet: everything streams through; take the key out',
+    'mirror.yaml:3:25 cache.shared: this version does not have a shared cache yet; take the key out',
   ],
   [
     'coordination',
@@ -410,16 +410,19 @@ t.test('an error in the environment or a flag names it', async t => {
 
 t.test('registries of the command line replace the configured ones, the first is the default', async t => {
   const fips = HOST.replace('.ecr.', '.ecr-fips.')
-  const { upstreams } = await load(t, { flags: { registry: [OTHER, HOST, fips, 'public.ecr.aws'] } })
+  const { upstreams } = await load(t, { flags: { registry: [OTHER, HOST, fips] } })
   t.same(
     upstreams.map(({ name, host, default: isDefault }) => [name, host, isDefault]),
     [
       ['012345678901-eu-west-1', OTHER, true],
       ['123456789012-us-east-1', HOST, false],
       ['123456789012-us-east-1-fips', fips, false],
-      ['public', 'public.ecr.aws', false],
     ],
   )
+})
+
+t.test('ECR Public is refused in so many words', async t => {
+  await t.rejects(load(t, { flags: { registry: ['public.ecr.aws'] } }), /does not serve ECR Public yet/)
 })
 
 t.test('one registry and users from the environment are enough', async t => {
@@ -495,4 +498,24 @@ t.test('full.yaml names every key, and loads with those that are commented out',
   for (const key of outline.keys.keys()) t.ok(key in config, key)
   for (const key of outline.keys.get('upstreams')!.item!.keys.keys()) t.ok(key in config.upstreams[0]!, key)
   t.same(Object.keys(config.upstreams[0]!.credentials), ['profile', 'roleArn', 'externalId', 'sessionName'])
+})
+
+t.test("AWS's own variables name the API where the configuration does not", async t => {
+  const directory = t.testdir({
+    'mirror.yaml': `users: { htpasswd: u }
+upstreams:
+  - { name: a, host: 123456789012.dkr.ecr-fips.us-east-1.amazonaws.com, default: true }
+  - { name: b, host: 123456789012.dkr.ecr.eu-west-1.amazonaws.com, apiEndpoint: https://own.example }
+`,
+  })
+  const endpoints = async (env: Record<string, string>) => {
+    const { config } = await loadConfig({ env, flags: { config: join(directory, 'mirror.yaml') } })
+    return config.upstreams.map(({ apiEndpoint }) => apiEndpoint)
+  }
+  t.same(await endpoints({}), [undefined, 'https://own.example'])
+  t.same(await endpoints({ AWS_ENDPOINT_URL: 'http://all' }), ['http://all', 'https://own.example'])
+  t.same(await endpoints({ AWS_ENDPOINT_URL: 'http://all', AWS_ENDPOINT_URL_ECR: 'http://ecr' }), [
+    'http://ecr',
+    'https://own.example',
+  ])
 })

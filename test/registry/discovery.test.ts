@@ -70,6 +70,21 @@ t.test('a listing that is not one is not passed on', async t => {
   t.equal(answer.headers.get('link'), null, 'a page elsewhere is no page')
 })
 
+t.test('the next page is found among other links', async t => {
+  const { fetch, ecr } = await startMirror(t)
+  ecr.knobs.answer.ListImages = [
+    {
+      status: 200,
+      headers: {
+        link: ['</v2/team/app/tags/list?last=a>; rel="prev"', '</v2/team/app/tags/list?last=z>; rel="next"'],
+      },
+      body: '{"name":"team/app","tags":["v1"]}',
+    },
+  ]
+  const answer = await fetch('/v2/team/app/tags/list')
+  t.equal(answer.headers.get('link'), '</v2/team/app/tags/list?last=z>; rel="next"')
+})
+
 t.test('the catalog shows what its reader may pull, under the names to pull it by', async t => {
   const { fetch, ecr } = await startMirror(t, {
     settings: {

@@ -270,6 +270,14 @@ t.test("a token that dies under a streamed body is the mirror's matter: 503, nev
   }
 })
 
+t.test('an upload that ECR fails on in the middle has to be started anew', async t => {
+  const mirror = await startMirror(t)
+  const location = await start(mirror)
+  mirror.ecr.knobs.serverError.UploadLayerPart = 1
+  t.equal((await step(mirror, 'PATCH', location, randomBytes(10))).status, 502)
+  t.equal((await step(mirror, 'PATCH', location, randomBytes(10))).status, 404)
+})
+
 t.test('a mount', async t => {
   const mirror = await startMirror(t, {
     ecr: { knobs: { blobMounting: true } },

@@ -29,7 +29,7 @@ export interface MirrorUnderTest {
   /** The log so far, a parsed line each. */
   readonly log: readonly Record<string, unknown>[]
   /** A request with the user's credentials, unless `headers` says otherwise. */
-  fetch(path: string, init?: RequestInit): Promise<MirrorAnswer>
+  readonly fetch: (path: string, init?: RequestInit) => Promise<MirrorAnswer>
 }
 
 export interface MirrorOptions {

@@ -1,0 +1,138 @@
+import { Readable } from 'node:stream'
+import type { FastifyRequest } from 'fastify'
+import type { ByteRange } from '../oci/byte-range.js'
+import { OciError } from '../oci/error.js'
+import type { BlobSource, OpenedBlob } from '../store/blob-source.js'
+import { CacheTrouble } from '../store/blob-store.js'
+import type { Lease } from '../store/lease.js'
+import type { OpenBlob } from '../upstream/blob-source.js'
+import { RangeNotSatisfiable } from '../upstream/blob-body.js'
+import { refusalOf } from '../upstream/dialect.js'
+import type { EcrAction } from '../upstream/ecr-action.js'
+import type { Answer } from '../upstream/send.js'
+import type { Cache } from './cache.js'
+import { repositoryTarget } from './exchange.js'
+import type { RepositoryTarget } from './target.js'
+
+/** A hold on a blob that the request's repository is proven to contain. */
+export interface ProvenLease {
+  readonly lease: Lease
+  /** The proof has expired, and the upstream could not be asked. */
+  readonly stale: boolean
+}
+
+/**
+ * A hold on the blob that is asked for, by way of the cache. Undefined when the request is to be streamed past it: for
+ * a range that shall not fetch the whole, or because the cache is in trouble. Throws the upstream's refusal.
+ */
+export async function leaseBlob(
+  request: FastifyRequest,
+  cache: Cache,
+  range: ByteRange | undefined,
+  signal: AbortSignal,
+): Promise<ProvenLease | undefined> {
+  const { endpoint } = repositoryTarget(request, 'blob')
+  try {
+    if (range && !fillsWhole(range, cache.fillOnRange) && !(await cache.blobs.knows(endpoint.digest)))
+      return undefined
+    const proven = cache.proof(request, endpoint.digest) === 'fresh'
+    const source = sourceOf(request)
+    const lease = await cache.blobs.lease(endpoint.digest, source, signal)
+    // A download that began for this request is proof by itself: the upstream gave the bytes for this repository.
+    if (lease.result === 'miss') cache.record(request, [endpoint.digest])
+    if (proven || lease.result === 'miss') return { lease, stale: false }
+    try {
+      const stale = await prove(request, cache, signal)
+      return { lease, stale }
+    } catch (error) {
+      lease.release()
+      throw error
+    }
+  } catch (error) {
+    if (!(error instanceof CacheTrouble)) throw error
+    request.log.warn({ reason: error.message }, 'streaming past the cache')
+    return undefined
+  }
+}
+
+/** Asks the upstream whether the repository contains the blob. Says whether a proof that has expired has to do. */
+async function prove(request: FastifyRequest, cache: Cache, signal: AbortSignal): Promise<boolean> {
+  const target = repositoryTarget(request, 'blob')
+  const { endpoint, place } = target
+  const stale = cache.proof(request, endpoint.digest) === 'stale'
+  const found = await place.upstream.blobs
+    .stat(place.upstreamRepository, endpoint.digest, signal)
+    .catch((error: unknown) => {
+      if (stale && isAway(error)) return undefined
+      throw error
+    })
+  if (found === undefined) return true
+  if ('size' in found) {
+    cache.record(request, [endpoint.digest])
+    return false
+  }
+  const refusal = await refuseBlob(found, target, 'BatchCheckLayerAvailability')
+  if (stale && isAway(refusal)) return true
+  if (refusal.status === 404) await cache.forget(request, endpoint.digest)
+  throw refusal
+}
+
+/** The upstream cannot be asked, which is not the same as saying no. */
+function isAway(error: unknown): boolean {
+  return error instanceof OciError && (error.status === 429 || error.status >= 500)
+}
+
+/** What lazy-pulling clients ask for, bounded ranges anywhere, is not worth the whole; a resumed download is. */
+function fillsWhole(range: ByteRange, policy: Cache['fillOnRange']): boolean {
+  if (policy !== 'auto') return policy === 'always'
+  return 'first' in range && (range.first === 0 || range.last === undefined)
+}
+
+/** The blob at the request's upstream, in the store's terms. */
+export function sourceOf(request: FastifyRequest): BlobSource {
+  const target = repositoryTarget(request, 'blob')
+  const { endpoint, place } = target
+  return {
+    open: async (range, signal) => {
+      const asked = { first: range.first, last: range.last }
+      const found: OpenBlob | Answer | undefined = await place.upstream.blobs
+        .open(place.upstreamRepository, endpoint.digest, asked, signal)
+        .catch((error: unknown) => {
+          // Nothing has no first byte, which storage says by refusing the range.
+          if (error instanceof RangeNotSatisfiable && error.size === 0) return undefined
+          throw error
+        })
+      if (!found) return emptyBlob()
+      if ('statusCode' in found) throw await refuseBlob(found, target, 'GetDownloadUrlForLayer')
+      return openedBlob(found)
+    },
+  }
+}
+
+function emptyBlob(): OpenedBlob {
+  return { size: 0, first: 0, last: -1, body: Readable.from([]), again: () => Promise.resolve(emptyBlob()) }
+}
+
+function openedBlob(opened: OpenBlob): OpenedBlob {
+  const { size, first, last, body } = opened
+  return {
+    size,
+    first,
+    last,
+    body,
+    again: async (range, signal) => openedBlob(await opened.again(range, signal)),
+  }
+}
+
+/** The refusal of a blob, as the client is told of it. */
+export function refuseBlob(
+  answer: Answer,
+  { place }: RepositoryTarget<'blob'>,
+  action: EcrAction,
+): Promise<OciError> {
+  return refusalOf(answer, {
+    action,
+    upstream: place.upstream.name,
+    repository: place.upstreamRepository,
+  })
+}

@@ -1,0 +1,35 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** A certificate signed by itself, as files and as text. */
+export interface TestCertificate {
+  readonly certificate: string
+  readonly key: string
+  readonly pem: string
+}
+
+/** Makes a certificate for a host name, in a directory that the test removes. */
+export function makeCertificate(directory: string, hostName: string, file = hostName): TestCertificate {
+  const [key, certificate] = [join(directory, `${file}.key`), join(directory, `${file}.crt`)]
+  execFileSync(
+    'openssl',
+    [
+      ...[
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+      ],
+      ...['-keyout', key, '-out', certificate, '-subj', `/CN=${hostName}`],
+      ...['-addext', `subjectAltName=DNS:${hostName}`],
+    ],
+    { stdio: 'ignore' },
+  )
+  return { certificate, key, pem: readFileSync(certificate, 'utf8') }
+}
