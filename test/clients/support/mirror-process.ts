@@ -1,0 +1,68 @@
+import { access, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { startDaemon } from './daemon.js'
+import type { FarSide } from './far-side.js'
+import { scratch } from './scratch.js'
+
+const MAIN = fileURLToPath(new URL('../../../dist/main.js', import.meta.url))
+
+/** Who logs in, with a password that a client's quoting or splitting could damage. */
+export const USER = { name: 'ci', password: 'correct horse: battery' }
+
+/** The mirror as it is installed, in a process of its own. */
+export interface MirrorProcess {
+  readonly url: string
+  /** The most memory it has had so far, in bytes of resident set; Linux. */
+  peakMemory(): Promise<number>
+  /** Lines of its log at level error or above. */
+  errors(): string[]
+}
+
+const LISTENING = /"listen":\["(http:\/\/[^"]+)"\]/
+
+/** Starts the built mirror in front of a far side, which may be reached at another URL. */
+export async function startMirrorProcess(
+  t: Test,
+  farSide: FarSide,
+  endpoint = farSide.url,
+): Promise<MirrorProcess> {
+  await access(MAIN).catch(() => {
+    throw new Error('The mirror is not built: npm run build')
+  })
+  const directory = await scratch(t)
+  const config = join(directory, 'mirror.json')
+  const { ecr } = farSide
+  await writeFile(
+    config,
+    JSON.stringify({
+      listen: '127.0.0.1:0',
+      operations: { listen: '127.0.0.1:0' },
+      log: { level: 'info', format: 'json' },
+      upstreams: [
+        { name: 'main', host: ecr.host, endpoint, apiEndpoint: ecr.url, redirectHosts: [ecr.s3Host] },
+      ],
+    }),
+  )
+  const daemon = await startDaemon(t, [process.execPath, MAIN, 'serve', '--config', config], {
+    env: {
+      ECR_MIRROR_USERS: `${USER.name}:${USER.password}`,
+      AWS_ACCESS_KEY_ID: 'AKIDSTANDIN',
+      AWS_SECRET_ACCESS_KEY: 'secret-of-the-stand-in',
+    },
+    ready: output => LISTENING.test(output),
+  })
+  return {
+    url: LISTENING.exec(daemon.output())?.[1] ?? '',
+    peakMemory: async () => {
+      const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8')
+      return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+    },
+    errors: () =>
+      daemon
+        .output()
+        .split('\n')
+        .filter(line => /"level":[5-9]\d/.test(line)),
+  }
+}
