@@ -35,12 +35,9 @@ export async function leaseBlob(
   try {
     if (range && !fillsWhole(range, cache.fillOnRange) && !(await cache.blobs.knows(endpoint.digest)))
       return undefined
-    const proven = cache.proof(request, endpoint.digest) === 'fresh'
-    const source = sourceOf(request)
-    const lease = await cache.blobs.lease(endpoint.digest, source, signal)
-    // A download that began for this request is proof by itself: the upstream gave the bytes for this repository.
-    if (lease.result === 'miss') cache.record(request, [endpoint.digest])
-    if (proven || lease.result === 'miss') return { lease, stale: false }
+    const lease = await cache.blobs.lease(endpoint.digest, sourceOf(request, cache), signal)
+    // A download that began for this repository, by whomever, is a proof by itself: the upstream gave the bytes.
+    if (cache.proof(request, endpoint.digest) === 'fresh') return { lease, stale: false }
     try {
       const stale = await prove(request, cache, signal)
       return { lease, stale }
@@ -88,8 +85,8 @@ function fillsWhole(range: ByteRange, policy: Cache['fillOnRange']): boolean {
   return 'first' in range && (range.first === 0 || range.last === undefined)
 }
 
-/** The blob at the request's upstream, in the store's terms. */
-export function sourceOf(request: FastifyRequest): BlobSource {
+/** The blob at the request's upstream, in the store's terms. What it gives is proven to be in the repository. */
+export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
   const target = repositoryTarget(request, 'blob')
   const { endpoint, place } = target
   return {
@@ -102,8 +99,9 @@ export function sourceOf(request: FastifyRequest): BlobSource {
           if (error instanceof RangeNotSatisfiable && error.size === 0) return undefined
           throw error
         })
+      if (found && 'statusCode' in found) throw await refuseBlob(found, target, 'GetDownloadUrlForLayer')
+      cache.record(request, [endpoint.digest])
       if (!found) return emptyBlob()
-      if ('statusCode' in found) throw await refuseBlob(found, target, 'GetDownloadUrlForLayer')
       return openedBlob(found)
     },
   }

@@ -68,7 +68,7 @@ async function sendCached(
     const leased = await inTime(request, signal => leaseBlob(request, cache, range, signal))
     if (!leased) return false
     try {
-      await sendLeased(request, reply, leased, range)
+      await sendLeased(request, reply, cache, leased, range)
       return true
     } catch (error) {
       // Found bad before any of it was sent, and set aside: what comes next is fetched anew.
@@ -83,6 +83,7 @@ async function sendCached(
 async function sendLeased(
   request: FastifyRequest,
   reply: FastifyReply,
+  cache: Cache,
   { lease, stale }: ProvenLease,
   range: ByteRange | undefined,
 ): Promise<void> {
@@ -101,7 +102,8 @@ async function sendLeased(
         first,
         last,
         whole: !part,
-        openRest: async position => (await sourceOf(request).open({ first: position, last }, gone)).body,
+        openRest: async position =>
+          (await sourceOf(request, cache).open({ first: position, last }, gone)).body,
       },
       () => begin(request, reply, stale ? 'stale' : lease.result, part ? 206 : 200, { first, last, size }),
       reply.raw,

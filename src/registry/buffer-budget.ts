@@ -1,6 +1,6 @@
 /** What all readers together may hold in buffers, in bytes; the more they are, the smaller each one's. */
-const BUDGET = 64 * 1024 * 1024
-const LARGEST = 1024 * 1024
+const BUDGET = 32 * 1024 * 1024
+const LARGEST = 512 * 1024
 const SMALLEST = 64 * 1024
 
 const idle = new Map<number, Buffer[]>()

@@ -10,10 +10,10 @@ import { setStage } from './support/stage.js'
 
 t.jobs = 2
 
-for (const { name, start, commands } of FAR_SIDES) {
+for (const { name, start, commands, cached } of FAR_SIDES) {
   const required = needs('buildah', 'busybox', ...commands)
   t.test(`buildah logs in, pushes and pulls in front of ${name}`, required, async t => {
-    const stage = await setStage(t, start)
+    const stage = await setStage(t, start, cached)
     const { directory, farSide, registry } = stage
     const image = `${registry}/team/app`
     const authfile = ['--authfile', join(directory, 'auth.json')]

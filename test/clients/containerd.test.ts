@@ -14,10 +14,10 @@ t.jobs = 2
 const MiB = 1024 * 1024
 const CREDENTIALS = `${USER.name}:${USER.password}`
 
-for (const { name, start, commands } of FAR_SIDES) {
+for (const { name, start, commands, cached } of FAR_SIDES) {
   const required = { ...needs('containerd', 'ctr', ...commands), ...needsRoot() }
   t.test(`containerd pushes and pulls an index in front of ${name}`, required, async t => {
-    const stage = await setStage(t, start)
+    const stage = await setStage(t, start, cached)
     const { directory, farSide, registry } = stage
     const socket = await startContainerd(t, join(directory, 'containerd'))
     const ctr = (...args: string[]) => ['-a', socket, ...args]

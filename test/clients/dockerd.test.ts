@@ -13,13 +13,13 @@ import { setStage } from './support/stage.js'
 
 t.jobs = 2
 
-for (const { name, start, commands } of FAR_SIDES) {
+for (const { name, start, commands, cached } of FAR_SIDES) {
   const required = {
     ...needs('dockerd', 'docker', 'containerd', 'runc', 'busybox', ...commands),
     ...needsRoot(),
   }
   t.test(`docker logs in, pushes and pulls in front of ${name}`, required, async t => {
-    const stage = await setStage(t, start)
+    const stage = await setStage(t, start, cached)
     const { directory, farSide, registry } = stage
     const options = await startDockerd(t, directory)
     const docker = (...args: string[]) => succeed('docker', args, options)

@@ -17,10 +17,10 @@ const MiB = 1024 * 1024
 const LAYERS = [9 * MiB, 4096, 0]
 const AS_IT_IS = ['--all', '--preserve-digests']
 
-for (const { name, start, commands } of FAR_SIDES) {
+for (const { name, start, commands, cached } of FAR_SIDES) {
   const required = needs('skopeo', ...commands)
   t.test(`skopeo logs in, pushes and pulls an index in front of ${name}`, required, async t => {
-    const stage = await setStage(t, start)
+    const stage = await setStage(t, start, cached)
     const { directory, farSide, registry } = stage
     const image = `docker://${registry}/team/app`
     const authfile = ['--authfile', join(directory, 'auth.json')]

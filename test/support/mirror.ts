@@ -92,7 +92,7 @@ export async function mirrorOf(
       (await fetch(url + path, {
         redirect: 'manual',
         ...init,
-        headers: { authorization, ...init.headers },
+        headers: { authorization, ...Object.fromEntries(new Headers(init.headers)) },
       })) as MirrorAnswer,
   }
 }

@@ -98,7 +98,16 @@ export const FAR_SIDES: readonly {
   readonly start: StartFarSide
   /** What it takes to run it. */
   readonly commands: readonly Command[]
+  /** Whether the mirror in front of it keeps blobs. */
+  readonly cached: boolean
 }[] = [
-  { name: 'the stand-in for ECR', start: t => standIn(t), commands: [] },
-  { name: 'CNCF distribution', start: distribution, commands: ['docker-registry'] },
+  { name: 'the stand-in for ECR', start: t => standIn(t), commands: [], cached: false },
+  { name: 'the stand-in for ECR, with a cache', start: t => standIn(t), commands: [], cached: true },
+  { name: 'CNCF distribution', start: distribution, commands: ['docker-registry'], cached: false },
+  {
+    name: 'CNCF distribution, with a cache',
+    start: distribution,
+    commands: ['docker-registry'],
+    cached: true,
+  },
 ]

@@ -14,6 +14,7 @@ export const USER = { name: 'ci', password: 'correct horse: battery' }
 /** The mirror as it is installed, in a process of its own. */
 export interface MirrorProcess {
   readonly url: string
+  readonly pid: number
   /** The most memory it has had so far, in bytes of resident set; Linux. */
   peakMemory(): Promise<number>
   /** Lines of its log at level error or above. */
@@ -22,11 +23,15 @@ export interface MirrorProcess {
 
 const LISTENING = /"listen":\["(http:\/\/[^"]+)"\]/
 
-/** Starts the built mirror in front of a far side, which may be reached at another URL. */
+/** Starts the built mirror in front of a far side, which may be reached at another URL, with a cache or without. */
 export async function startMirrorProcess(
   t: Test,
   farSide: FarSide,
-  endpoint = farSide.url,
+  {
+    endpoint = farSide.url,
+    cached = false,
+    cacheDirectory,
+  }: { endpoint?: string; cached?: boolean; cacheDirectory?: string } = {},
 ): Promise<MirrorProcess> {
   await access(MAIN).catch(() => {
     throw new Error('The mirror is not built: npm run build')
@@ -40,6 +45,7 @@ export async function startMirrorProcess(
       listen: '127.0.0.1:0',
       operations: { listen: '127.0.0.1:0' },
       log: { level: 'info', format: 'json' },
+      ...(cached && { cache: { directory: cacheDirectory ?? join(directory, 'cache') } }),
       upstreams: [
         { name: 'main', host: ecr.host, endpoint, apiEndpoint: ecr.url, redirectHosts: [ecr.s3Host] },
       ],
@@ -55,6 +61,7 @@ export async function startMirrorProcess(
   })
   return {
     url: LISTENING.exec(daemon.output())?.[1] ?? '',
+    pid: daemon.pid,
     peakMemory: async () => {
       const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8')
       return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024

@@ -26,13 +26,13 @@ const TOKEN_BEGINS = 'QVdTO'
 /** The mirror renews a refused token when it is 5 s old. */
 const RENEWABLE_AFTER_MS = 5_500
 
-export async function setStage(t: Test, startFarSide: StartFarSide): Promise<Stage> {
+export async function setStage(t: Test, startFarSide: StartFarSide, cached: boolean): Promise<Stage> {
   const directory = await scratch(t)
   const farSide = await startFarSide(t)
   const { ecr } = farSide
   const credentials = Buffer.from(`${USER.name}:${USER.password}`).toString('base64')
   const upstream = await startWire(t, farSide.url, { toServer: [credentials, USER.password] })
-  const mirror = await startMirrorProcess(t, farSide, upstream.url)
+  const mirror = await startMirrorProcess(t, farSide, { endpoint: upstream.url, cached })
   const downstream = await startWire(t, mirror.url, {
     toClient: [`//${ecr.host}`, ecr.s3Host, 'X-Amz-', TOKEN_BEGINS],
   })
