@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
+import { checksOf } from './checks.js'
 import { readCertificates, type Certificates } from './certificates.js'
 import type { Config } from './config/schema.js'
 import { listen, type Listener } from './listener.js'
 import { openCache } from './open-cache.js'
 import { accessLog } from './operations/access-log.js'
-import { health, type Check } from './operations/health.js'
+import { health } from './operations/health.js'
 import type { Log } from './operations/log.js'
 import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
@@ -60,7 +61,7 @@ export async function createApp(config: Config, { log, upstreams }: AppDeps): Pr
 
   let draining = false
   const operations = Fastify({ logger: false })
-  health(operations, { isDraining: () => draining, checks: () => tokenChecks(rules.current) })
+  health(operations, { isDraining: () => draining, checks: () => checksOf(rules.current.upstreams, opened) })
 
   const closeParts = async (): Promise<void> => {
     await Promise.all([api.close(), operations.close(), rules.close()])
@@ -146,14 +147,4 @@ async function certificatesOf({ tls: [first, ...others] }: Config): Promise<Cert
 /** Fetches the first tokens ahead of the first client; what fails is tried again and shows in /readyz. */
 function prepareTokens({ upstreams }: MadeRules): void {
   for (const { tokens } of upstreams) tokens.current(AbortSignal.timeout(30_000)).catch(() => undefined)
-}
-
-function tokenChecks({ upstreams }: MadeRules): Check[] {
-  return upstreams.map(({ name, tokens }) => {
-    const { usable, expiresIn, problem } = tokens.state()
-    const detail = usable
-      ? `valid for ${Math.round((expiresIn ?? 0) / 60_000)} min`
-      : `no token: ${problem ?? 'not asked for yet'}`
-    return { name: `token of ${name}`, ok: usable, detail }
-  })
 }

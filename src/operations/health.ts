@@ -10,7 +10,7 @@ export interface Check {
 
 export interface HealthOptions {
   readonly isDraining: () => boolean
-  readonly checks: () => readonly Check[]
+  readonly checks: () => Promise<readonly Check[]>
 }
 
 /**
@@ -21,7 +21,7 @@ export function health(app: FastifyInstance, { isDraining, checks }: HealthOptio
   app.get('/livez', async () => ({ live: true }))
   app.get('/readyz', async (_request, reply) => {
     const draining = isDraining()
-    const all = checks()
+    const all = await checks()
     const ready = !draining && all.every(check => check.ok)
     return reply.code(ready ? 200 : 503).send({ ready, draining, checks: all })
   })

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { Digest } from '../oci/digest.js'
-import type { Ingest, StoredBlob } from './blob-store.js'
+import type { CacheTrouble, Ingest, StoredBlob } from './blob-store.js'
 import { writeAll } from './durable.js'
 import type { FileSystem } from './file-system.js'
 import type { Reservation } from './room.js'
@@ -24,13 +24,15 @@ export function diskIngest(options: DiskIngestOptions): Ingest {
   const { files, size, handle, path, reservation, troubles } = options
   let committing: Promise<StoredBlob> | undefined
   let over = false
+  let lacking: CacheTrouble | undefined
   return {
     size,
     write: async (bytes, position) => {
       try {
         await writeAll(handle, bytes, position)
       } catch (error) {
-        throw troubles.writing(error)
+        lacking = troubles.writing(error)
+        throw lacking
       }
       reservation.wrote(bytes.length)
     },
@@ -44,6 +46,7 @@ export function diskIngest(options: DiskIngestOptions): Ingest {
     commit: async digest => {
       // Once only: after a failed fsync the system may take pages for written that are not.
       if (over || committing) throw new Error('This was committed or discarded before.')
+      if (lacking) throw lacking
       committing = options.publish(digest, options)
       return committing
     },

@@ -10,7 +10,8 @@ const SIDE_BY_SIDE = 2
 
 interface Found extends IndexedFile {
   readonly digest: Digest
-  readonly lastUse: bigint
+  /** In nanoseconds since 1970, roughly. */
+  readonly lastUse: number
 }
 
 /**
@@ -42,7 +43,7 @@ export async function rebuild(
       }
     }
   } finally {
-    found.sort((a, b) => (a.lastUse < b.lastUse ? -1 : a.lastUse > b.lastUse ? 1 : 0))
+    found.sort((a, b) => a.lastUse - b.lastUse)
     index.complete(found.map(file => [file.digest, file]))
   }
 }
@@ -60,7 +61,7 @@ async function lookAt(files: FileSystem, path: string, digest: Digest): Promise<
   try {
     const stat = await files.lstat(path, { bigint: true })
     if (!stat.isFile()) return undefined
-    return { digest, size: Number(stat.size), allocated: allocatedBytes(stat), lastUse: stat.atimeNs }
+    return { digest, size: Number(stat.size), allocated: allocatedBytes(stat), lastUse: Number(stat.atimeNs) }
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
     throw error

@@ -6,7 +6,7 @@ t.test('/livez is about the process, /readyz about its job', async t => {
   const state = { draining: false, checks: [] as Check[] }
   const app = Fastify()
   t.teardown(() => app.close())
-  health(app, { isDraining: () => state.draining, checks: () => state.checks })
+  health(app, { isDraining: () => state.draining, checks: () => Promise.resolve(state.checks) })
   const get = async (url: string) => {
     const answer = await app.inject({ url })
     return { status: answer.statusCode, body: answer.json<Record<string, unknown>>() }

@@ -300,3 +300,24 @@ t.test('the directory holds nothing but what is documented', async t => {
   t.same(await readdir(join(directory, 'v1/ingest')), [])
   await chmod(directory, 0o700)
 })
+
+t.test('/readyz tells of the cache, which is reason enough to be ready', async t => {
+  const { app, fetch, ecr } = await start(t, {
+    ecr: await startEcr({ knobs: { layerInaccessibleUntilTagged: false, tokenTtl: 1 } }),
+  })
+  t.teardown(() => ecr.close())
+  const { digest } = await ecr.putBlob('team/app', randomBytes(1000))
+  await (await fetch(`/v2/team/app/blobs/${digest}`)).arrayBuffer()
+  await (await fetch(`/v2/team/app/blobs/${digest}`)).arrayBuffer()
+  ecr.knobs.serverError.GetAuthorizationToken = 1000
+  await new Promise(resolve => setTimeout(resolve, 1500))
+  const ready = await globalThis.fetch(`${app.operationsUrl}/readyz`)
+  t.equal(ready.status, 200)
+  t.match(await ready.json(), {
+    checks: [
+      { name: 'token of main', ok: true, detail: /no token.*what is cached is served/ },
+      { name: 'cache', ok: true, detail: /^1 blobs, 0\.0 of 100\.0 GiB/ },
+    ],
+  })
+  t.equal((await fetch(`/v2/team/app/blobs/${digest}`)).headers.get('x-cache'), 'hit', 'and so it is')
+})
