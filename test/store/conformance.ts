@@ -1,0 +1,172 @@
+import type { Test } from 'tap'
+import type { BlobStore } from '../../src/store/blob-store.js'
+import { blobOf, fetchFrom, listed, put, putAll, readAll } from './support/blobs.js'
+
+/** What every blob store promises. `open` gives a new and empty one, which it closes itself when the test ends. */
+export function blobStoreConformance(t: Test, open: (t: Test) => Promise<BlobStore>): void {
+  const small = blobOf('small', 1000)
+  const large = blobOf('large', 300_001)
+
+  t.test('what was never stored is not there', async t => {
+    const store = await open(t)
+    t.equal(await store.open(small.digest), undefined)
+    t.equal(await store.remove(small.digest), false)
+    await store.setAside(small.digest)
+    t.same(await listed(store), [])
+  })
+
+  t.test('what was committed is found under its digest, and reads back the same at any position', async t => {
+    const store = await open(t)
+    await putAll(store, small, large)
+    t.same(await fetchFrom(store, small.digest), small.bytes)
+    t.same(await fetchFrom(store, large.digest), large.bytes)
+    const blob = await store.open(large.digest)
+    t.equal(blob?.size, large.bytes.length)
+    const buffer = Buffer.alloc(5000)
+    t.equal(await blob?.read(buffer, 123_456), 5000)
+    t.same(buffer, large.bytes.subarray(123_456, 128_456))
+    t.equal(await blob?.read(buffer, 300_000), 1, 'the last byte')
+    t.equal(buffer[0], large.bytes[300_000])
+    t.equal(await blob?.read(buffer, 300_001), 0, 'the end')
+    blob?.release()
+  })
+
+  t.test('an empty blob, and one with a SHA-512 digest', async t => {
+    const store = await open(t)
+    const [empty, long] = [blobOf('empty', 0), blobOf('long', 70_000, 'sha512')]
+    await putAll(store, empty, long)
+    t.same(await fetchFrom(store, empty.digest), empty.bytes)
+    t.same(await fetchFrom(store, long.digest), long.bytes)
+  })
+
+  t.test('a blob can be written in any order, and read while it grows', async t => {
+    const store = await open(t)
+    const ingest = await store.ingest(large.bytes.length)
+    t.equal(ingest.size, large.bytes.length)
+    await Promise.all([
+      ingest.write(large.bytes.subarray(200_000), 200_000),
+      ingest.write(large.bytes.subarray(100_000, 200_000), 100_000),
+    ])
+    const buffer = Buffer.alloc(10)
+    t.equal(await ingest.read(buffer, 250_000), 10)
+    t.same(buffer, large.bytes.subarray(250_000, 250_010))
+    await ingest.write(large.bytes.subarray(0, 100_000), 0)
+    t.same(await readAll(ingest), large.bytes)
+    const blob = await ingest.commit(large.digest)
+    t.same(await readAll(ingest), large.bytes, 'and after its commit')
+    t.same(await readAll(blob), large.bytes)
+    blob.release()
+  })
+
+  t.test('nothing is found before its commit, or after it was discarded', async t => {
+    const store = await open(t)
+    const ingest = await store.ingest(small.bytes.length)
+    await ingest.write(small.bytes, 0)
+    t.equal(await store.open(small.digest), undefined)
+    await ingest.discard()
+    await ingest.discard()
+    t.equal(await store.open(small.digest), undefined)
+    t.same(await listed(store), [])
+    await t.rejects(ingest.commit(small.digest))
+  })
+
+  t.test('discarding what was committed does nothing', async t => {
+    const store = await open(t)
+    const ingest = await store.ingest(small.bytes.length)
+    await ingest.write(small.bytes, 0)
+    const blob = await ingest.commit(small.digest)
+    await ingest.discard()
+    t.same(await readAll(blob), small.bytes)
+    blob.release()
+    t.same(await fetchFrom(store, small.digest), small.bytes)
+  })
+
+  t.test('a blob that was just committed is verified, and stays so', async t => {
+    const store = await open(t)
+    const committed = await put(store, small)
+    t.equal(committed.verified, true)
+    committed.release()
+    const opened = await store.open(small.digest)
+    t.equal(opened?.verified, true)
+    opened?.release()
+  })
+
+  t.test('the same blob can be committed twice, one after the other or at once', async t => {
+    const store = await open(t)
+    const first = await put(store, large)
+    const again = await Promise.all([put(store, large), put(store, large)])
+    for (const blob of [first, ...again]) {
+      t.equal(blob.verified, true)
+      t.same(await readAll(blob), large.bytes)
+      blob.release()
+    }
+    t.same(await listed(store), [large.digest])
+    t.same(await fetchFrom(store, large.digest), large.bytes)
+  })
+
+  t.test('many hold a blob side by side, each as long as they like', async t => {
+    const store = await open(t)
+    await putAll(store, large)
+    const held = await Promise.all(Array.from({ length: 40 }, () => store.open(large.digest)))
+    const [first, ...others] = held
+    for (const blob of others) {
+      blob?.release()
+      blob?.release()
+    }
+    t.same(first && (await readAll(first)), large.bytes, 'releasing twice takes nobody else’s hold')
+    first?.release()
+    t.same(await fetchFrom(store, large.digest), large.bytes)
+  })
+
+  for (const how of ['remove', 'setAside'] as const) {
+    t.test(`after ${how} a blob is not found, who holds it keeps it, and it can be stored anew`, async t => {
+      const store = await open(t)
+      await putAll(store, large)
+      const held = await store.open(large.digest)
+      const result = await store[how](large.digest)
+      if (how === 'remove') t.equal(result, true)
+      t.equal(await store.open(large.digest), undefined)
+      t.same(await listed(store), [])
+      t.same(held && (await readAll(held)), large.bytes)
+      await putAll(store, large)
+      t.same(await fetchFrom(store, large.digest), large.bytes)
+      t.same(held && (await readAll(held)), large.bytes)
+      held?.release()
+      t.same(await fetchFrom(store, large.digest), large.bytes)
+    })
+  }
+
+  t.test('the list has every blob with its size, least recently used first', async t => {
+    const store = await open(t)
+    const blobs = [blobOf(1, 10), blobOf(2, 20), blobOf(3, 30)] as const
+    await putAll(store, ...blobs)
+    await fetchFrom(store, blobs[0].digest)
+    const entries = []
+    for await (const entry of store.list()) entries.push({ ...entry })
+    t.same(entries, [
+      { digest: blobs[1].digest, size: 20 },
+      { digest: blobs[2].digest, size: 30 },
+      { digest: blobs[0].digest, size: 10 },
+    ])
+  })
+
+  t.test('opening, storing and removing the same blobs at once never shows wrong bytes', async t => {
+    const store = await open(t)
+    const blobs = [1, 2, 3].map(seed => blobOf(seed, 20_000 + seed))
+    let seen = 0
+    await Promise.all(
+      Array.from({ length: 60 }, async (_, turn) => {
+        const blob = blobs[turn % blobs.length] ?? small
+        if (turn % 5 === 0) await putAll(store, blob)
+        else if (turn % 7 === 0) await store.remove(blob.digest)
+        else if (turn % 11 === 0) await store.setAside(blob.digest)
+        const bytes = await fetchFrom(store, blob.digest)
+        if (bytes && bytes.compare(blob.bytes) !== 0) t.fail('wrong bytes')
+        if (bytes) seen++
+      }),
+    )
+    t.ok(seen > 0, 'some were seen')
+    await putAll(store, ...blobs)
+    for (const blob of blobs) t.same(await fetchFrom(store, blob.digest), blob.bytes)
+  })
+}

@@ -1,0 +1,83 @@
+import { copyFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { compileStore } from './support/compiled.js'
+import { makeImage, mountDirectory, mountImage, noImages } from './support/mounts.js'
+import { lookAt, startWriter } from './support/written.js'
+
+const CUTS = Number(process.env.POWER_CUTS ?? 20)
+const IMAGE_SIZE = 48 << 20
+
+interface Outcome {
+  found: number
+  /** Said to be stored at the cut. */
+  stored: number
+  bad: string[]
+  lost: string[]
+}
+
+/**
+ * A power cut is a copy of the file system's image while a process works on it: what was never synced is not in it.
+ * The process is stopped meanwhile, so that the copy is of one moment. It goes on afterwards, towards the next cut.
+ */
+async function cutPower(t: Test, cuts: number, ...mode: readonly string[]): Promise<Outcome> {
+  const program = join(compileStore(t.testdir()), 'writer.js')
+  // In memory: the copy is quick then, and the disk is not what is tried.
+  const work = mountDirectory(t)
+  const [image, copy] = [join(work, 'image'), join(work, 'copy')]
+  makeImage(image, IMAGE_SIZE)
+  const { directory } = mountImage(t, image, join(work, 'mounted'))
+  const seed = Date.now() % 1_000_000
+  t.comment(`seed ${seed}`)
+  const args = [join(directory, 'cache'), String(seed), String(8 << 20), ...mode]
+  const writer = startWriter(t, program, args, new Set())
+  const outcome: Outcome = { found: 0, stored: 0, bad: [], lost: [] }
+  for (let cut = 0; cut < cuts; cut++) {
+    await writer.storedMore(5)
+    await sleep(Math.random() * 100)
+    writer.child.kill('SIGSTOP')
+    // What was begun ends, and what was said is heard.
+    await sleep(40)
+    const stored = new Set(writer.stored)
+    copyFileSync(image, copy)
+    writer.child.kill('SIGCONT')
+
+    const after = mountImage(t, copy, join(work, 'after'))
+    const { found, bad } = await lookAt(join(after.directory, 'cache'))
+    after.unmount()
+    outcome.stored += stored.size
+    outcome.found += found.size
+    outcome.bad.push(...bad)
+    outcome.lost.push(...[...stored].filter(digest => !found.has(digest)))
+  }
+  await writer.kill()
+  t.same(writer.wrong, [], 'no reader saw wrong bytes')
+  t.comment(
+    `${outcome.found} files found in ${cuts} cuts, ${outcome.bad.length} bad, ${outcome.lost.length} lost`,
+  )
+  return outcome
+}
+
+t.test(`${CUTS} power cuts leave no wrong file and lose nothing`, { skip: noImages }, async t => {
+  t.setTimeout(600_000)
+  const { found, bad, lost, stored } = await cutPower(t, CUTS)
+  t.same(bad, [])
+  t.same(lost, [])
+  t.ok(stored > CUTS && found >= stored, 'there was something to lose')
+})
+
+t.test('without the fsync of the file, power cuts do harm: the rig sees it', { skip: noImages }, async t => {
+  const { bad } = await cutPower(t, 5, 'unsynced-files')
+  t.ok(bad.length > 0, 'files with other bytes than their names say')
+})
+
+t.test(
+  'without the fsync of the folder, power cuts lose blobs: the rig sees it',
+  { skip: noImages },
+  async t => {
+    const { bad, lost } = await cutPower(t, 10, 'unsynced-folders')
+    t.same(bad, [])
+    t.ok(lost.length > 0, 'what was said to be stored is not there')
+  },
+)

@@ -1,0 +1,246 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { digestOf, type Digest } from '../../src/oci/digest.js'
+import type { CacheTrouble } from '../../src/store/blob-store.js'
+import { DiskIndex } from '../../src/store/disk-index.js'
+import { openDiskStore } from '../../src/store/disk-store.js'
+import { Room, type Reservation } from '../../src/store/room.js'
+import { blobOf, fetchFrom, listed, putAll } from './support/blobs.js'
+
+const BLOCK = 4096
+const MAX = 40
+const DISK = 60
+const FLOOR = 10
+const names = Array.from({ length: 30 }, (_, n) => digestOf(Buffer.from(String(n))))
+
+/** What the room should do, in blocks and in the simplest words. */
+class Model {
+  /** Least recently used first. */
+  stored: { name: number; blocks: number }[] = []
+  held = new Set<number>()
+  reserved: { blocks: number; written: number }[] = []
+  strangers = 0
+
+  get used(): number {
+    return sum(this.stored.map(each => each.blocks))
+  }
+  get promised(): number {
+    return sum(this.reserved.map(each => each.blocks))
+  }
+  get free(): number {
+    return DISK - this.strangers - this.used - sum(this.reserved.map(each => each.written))
+  }
+  get unwritten(): number {
+    return sum(this.reserved.map(each => each.blocks - each.written))
+  }
+
+  /** Evicts the oldest that nobody holds; false when there is none. */
+  evict(): boolean {
+    const at = this.stored.findIndex(each => !this.held.has(each.name))
+    if (at < 0) return false
+    this.stored.splice(at, 1)
+    return true
+  }
+
+  reserve(blocks: number): 'EFBIG' | 'ENOSPC' | 'ok' {
+    if (blocks > Math.min(MAX, DISK - FLOOR)) return 'EFBIG'
+    let evicted = false
+    while (this.used + this.promised + blocks > MAX || this.free - this.unwritten - blocks < FLOOR) {
+      if (!this.evict()) return 'ENOSPC'
+      evicted = true
+    }
+    this.reserved.push({ blocks, written: 0 })
+    while (
+      evicted &&
+      (this.used + this.promised > MAX * 0.95 || this.free - this.unwritten < FLOOR) &&
+      this.evict()
+    );
+    return 'ok'
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0)
+}
+
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ what: fc.constant('reserve' as const), blocks: fc.integer({ min: 0, max: 45 }) }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({ what: fc.constant('reserve' as const), blocks: fc.integer({ min: 0, max: 8 }) }),
+  },
+  { weight: 4, arbitrary: fc.record({ what: fc.constant('commit' as const), name: fc.nat(29) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ what: fc.constant('write' as const), blocks: fc.integer({ min: 1, max: 9 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant('discard' as const) }) },
+  { weight: 3, arbitrary: fc.record({ what: fc.constant('use' as const), name: fc.nat(29) }) },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('hold' as const), name: fc.nat(29) }) },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('letGo' as const), name: fc.nat(29) }) },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant('strangers' as const), blocks: fc.nat(25) }) },
+)
+
+t.test('room is made as a simple model says', async t => {
+  const runs = Number(process.env.MODEL_RUNS ?? 1000)
+  let evictions = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async steps => {
+      const model = new Model()
+      const index = new DiskIndex()
+      const reservations: Reservation[] = []
+      const room = new Room({
+        index,
+        maxSize: MAX * BLOCK,
+        minFree: { bytes: FLOOR * BLOCK },
+        space: async () => ({ blocks: DISK, bsize: BLOCK, bavail: free() }),
+        evictable: digest => !model.held.has(names.indexOf(digest)),
+        evict: async digest => {
+          evictions++
+          return index.forget(digest)
+        },
+      })
+      const written: number[] = []
+      const free = (): number => DISK - model.strangers - index.bytes / BLOCK - sum(written)
+      for (const each of steps) {
+        switch (each.what) {
+          case 'reserve': {
+            const result = await room.reserve(each.blocks * BLOCK).then(
+              reservation => {
+                reservations.push(reservation)
+                written.push(0)
+                return 'ok'
+              },
+              (error: unknown) => (error as CacheTrouble).code,
+            )
+            await room.settled()
+            if (result !== model.reserve(each.blocks)) throw new Error(`${each.blocks} blocks: ${result}`)
+            break
+          }
+          case 'write': {
+            const growing = model.reserved[0]
+            if (!growing) break
+            const more = Math.min(each.blocks, growing.blocks - growing.written)
+            growing.written += more
+            written[0] = growing.written
+            reservations[0]?.wrote(more * BLOCK)
+            break
+          }
+          case 'commit':
+          case 'discard': {
+            const growing = model.reserved.shift()
+            if (!growing) break
+            written.shift()
+            reservations.shift()?.end()
+            const name = each.what === 'commit' ? each.name : -1
+            if (name < 0) break
+            model.stored = model.stored.filter(other => other.name !== name)
+            model.stored.push({ name, blocks: growing.blocks })
+            index.use(nameOf(name), { size: 1, allocated: growing.blocks * BLOCK })
+            break
+          }
+          case 'use': {
+            const used = model.stored.find(other => other.name === each.name)
+            if (!used) break
+            model.stored = [...model.stored.filter(other => other !== used), used]
+            index.use(nameOf(each.name), { size: 1, allocated: used.blocks * BLOCK })
+            break
+          }
+          case 'hold':
+            model.held.add(each.name)
+            break
+          case 'letGo':
+            model.held.delete(each.name)
+            break
+          case 'strangers':
+            model.strangers = Math.min(each.blocks, DISK - model.used - sum(written))
+        }
+        const order = index.inOrder().map(({ digest }) => names.indexOf(digest))
+        same(
+          order,
+          model.stored.map(({ name }) => name),
+        )
+        if (index.bytes !== model.used * BLOCK) throw new Error('the bytes differ')
+        if (room.reserved !== model.promised * BLOCK) throw new Error('the reserved bytes differ')
+        if (index.bytes + room.reserved > MAX * BLOCK) throw new Error('there is more than there may be')
+      }
+    }),
+    { numRuns: runs },
+  )
+  t.ok(evictions > runs, 'there was something to evict')
+})
+
+function nameOf(name: number): Digest {
+  const digest = names[name]
+  if (digest === undefined) throw new Error('no such name')
+  return digest
+}
+
+function same(found: readonly number[], wanted: readonly number[]): void {
+  if (String(found) !== String(wanted)) throw new Error(`stored ${String(found)}, not ${String(wanted)}`)
+}
+
+t.test('many that want room at once get no more than there is', async t => {
+  const directory = t.testdir()
+  const store = await openDiskStore({ directory, maxSize: 20 * BLOCK, minFree: { bytes: 0 } })
+  t.teardown(() => store.close())
+  const results = await Promise.allSettled(Array.from({ length: 30 }, () => store.ingest(BLOCK)))
+  const ingests = results.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
+  t.equal(ingests.length, 20)
+  t.equal((await store.stats()).reservedBytes, 20 * BLOCK)
+  for (const ingest of ingests) await ingest.discard()
+  t.equal((await store.stats()).reservedBytes, 0)
+})
+
+t.test('files on disk are evicted in the order of their last use, and a restart goes on with it', async t => {
+  const options = { directory: t.testdir(), maxSize: 100 * BLOCK, minFree: { bytes: 0 } }
+  const store = await openDiskStore(options)
+  const blobs = Array.from({ length: 12 }, (_, seed) => blobOf(seed, 10 * BLOCK))
+  const digests = blobs.map(blob => blob.digest)
+  await putAll(store, ...blobs.slice(0, 10))
+  await fetchFrom(store, nth(digests, 0))
+  for (const blob of blobs.slice(10)) {
+    await putAll(store, blob)
+    await store.settled()
+  }
+  t.same(await listed(store), [...digests.slice(3, 10), nth(digests, 0), ...digests.slice(10)])
+  await store.close()
+
+  const smaller = await openDiskStore({ ...options, maxSize: 45 * BLOCK })
+  t.teardown(() => smaller.close())
+  await smaller.settled()
+  const { bytes, entries } = await smaller.stats()
+  t.same({ bytes, entries }, { bytes: 40 * BLOCK, entries: 4 }, 'a smaller size is kept from the start on')
+})
+
+t.test('what cannot be evicted does not keep others from it', async t => {
+  const index = new DiskIndex()
+  const [stuck, other] = [nameOf(0), nameOf(1)]
+  for (const digest of [stuck, other]) index.use(digest, { size: 1, allocated: BLOCK })
+  const room = new Room({
+    index,
+    maxSize: 2 * BLOCK,
+    minFree: { bytes: 0 },
+    space: async () => ({ blocks: DISK, bsize: BLOCK, bavail: DISK }),
+    evictable: digest => digest !== stuck,
+    evict: async digest => index.forget(digest),
+  })
+  const reservation = await room.reserve(1)
+  await room.settled()
+  t.same(
+    index.inOrder().map(each => each.digest),
+    [stuck],
+  )
+  reservation.end()
+  reservation.end()
+  t.equal(room.reserved, 0)
+})
+
+function nth(digests: readonly Digest[], position: number): Digest {
+  const digest = digests[position]
+  if (digest === undefined) throw new Error('no such digest')
+  return digest
+}

@@ -1,0 +1,110 @@
+import type { Digest } from '../../../src/oci/digest.js'
+import { CacheTrouble, type BlobStore, type Ingest, type StoredBlob } from '../../../src/store/blob-store.js'
+
+type Operation = 'open' | 'ingest' | 'write' | 'read' | 'commit' | 'setAside'
+
+/** A store in memory, which fails on demand and counts what is held. */
+export class MemoryStore implements BlobStore {
+  readonly blobs = new Map<Digest, { bytes: Buffer; verified: boolean }>()
+  /** What fails for as long as it is in here. */
+  readonly failing = new Set<Operation>()
+  readonly setAsides: Digest[] = []
+  /** Stored blobs that are held, and ingests that are neither committed nor discarded. */
+  held = 0
+  ingests = 0
+  reads = 0
+  /** Awaited before each read of a stored blob. */
+  beforeRead: (position: number) => Promise<void> = async () => undefined
+  /** Awaited before each write of an ingest. */
+  beforeWrite: () => Promise<void> = async () => undefined
+  /** Awaited after `open` has looked, and before it says what it found. */
+  beforeOpen: () => Promise<void> = async () => undefined
+
+  async open(digest: Digest): Promise<StoredBlob | undefined> {
+    this.#check('open')
+    const blob = this.blobs.get(digest)
+    await this.beforeOpen()
+    return blob && this.#hold(blob)
+  }
+
+  async ingest(size: number): Promise<Ingest> {
+    this.#check('ingest')
+    const bytes = Buffer.alloc(size)
+    this.ingests++
+    let over = false
+    return {
+      size,
+      read: async (buffer, position) => {
+        this.#check('read')
+        return bytes.copy(buffer, 0, position)
+      },
+      write: async (chunk, position) => {
+        await this.beforeWrite()
+        this.#check('write')
+        if (over) throw new Error('written after its end')
+        if (position + chunk.length > size) throw new Error('written beyond its end')
+        bytes.set(chunk, position)
+      },
+      commit: async digest => {
+        await Promise.resolve()
+        this.#check('commit')
+        if (over) throw new Error('committed after its end')
+        over = true
+        this.ingests--
+        const blob = { bytes, verified: true }
+        this.blobs.set(digest, blob)
+        return this.#hold(blob)
+      },
+      discard: async () => {
+        if (over) return
+        over = true
+        this.ingests--
+      },
+    }
+  }
+
+  async setAside(digest: Digest): Promise<void> {
+    this.#check('setAside')
+    this.setAsides.push(digest)
+    this.blobs.delete(digest)
+  }
+
+  async remove(digest: Digest): Promise<boolean> {
+    return this.blobs.delete(digest)
+  }
+
+  async *list(): AsyncIterable<{ digest: Digest; size: number }> {
+    for (const [digest, { bytes }] of this.blobs) yield { digest, size: bytes.length }
+  }
+
+  async close(): Promise<void> {
+    this.blobs.clear()
+  }
+
+  #hold(blob: { bytes: Buffer; verified: boolean }): StoredBlob {
+    this.held++
+    let released = false
+    return {
+      size: blob.bytes.length,
+      get verified() {
+        return blob.verified
+      },
+      markVerified: () => void (blob.verified = true),
+      read: async (buffer, position) => {
+        this.reads++
+        await this.beforeRead(position)
+        this.#check('read')
+        if (released) throw new Error('read after its release')
+        return blob.bytes.copy(buffer, 0, position)
+      },
+      release: () => {
+        if (!released) this.held--
+        released = true
+      },
+    }
+  }
+
+  #check(operation: Operation): void {
+    if (this.failing.has(operation)) throw new CacheTrouble(`E${operation.toUpperCase()}`)
+  }
+}
