@@ -52,12 +52,7 @@ t.test(
   async t => {
     const directory = t.testdir()
     const first = await openDiskStore({ directory, maxSize: 1 << 30, minFree: { bytes: 0 } })
-    const [used, removed, other, fresh] = [1, 2, 3, 4].map(seed => blobOf(seed, 5000)) as [
-      ReturnType<typeof blobOf>,
-      ReturnType<typeof blobOf>,
-      ReturnType<typeof blobOf>,
-      ReturnType<typeof blobOf>,
-    ]
+    const [used, removed, other, fresh] = [blobOf(1, 5000), blobOf(2, 5000), blobOf(3, 5000), blobOf(4, 5000)]
     await putAll(first, used, removed, other)
     await first.close()
     mkdirSync(join(directory, 'v1/blobs/sha512'))
@@ -78,6 +73,7 @@ t.test(
     } as unknown as FileSystem
     const store = await openDiskStore({ directory, maxSize: 1 << 30, minFree: { bytes: 0 } }, files)
     t.teardown(() => store.close())
+    await arrived
     await fetchFrom(store, used.digest)
     await store.remove(removed.digest)
     await putAll(store, fresh)
