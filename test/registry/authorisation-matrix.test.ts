@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
 import { startEcr, type Ecr, type Where } from '../ecr/ecr.js'
 import { mirrorOf } from '../support/mirror.js'
 import { ask } from '../support/requests.js'
@@ -128,30 +129,7 @@ function read(user: User, { registry, repository, state }: Cell, found: number):
 }
 
 t.test('who gets what, in every state of the cache, is as the model says', async t => {
-  const directory = await mkdtemp(join(tmpdir(), 'matrix-'))
-  t.teardown(() => rm(directory, { recursive: true, force: true }))
-  const ecr = await startEcr({ profile: 'spec', accounts: Object.values(ACCOUNT) })
-  t.teardown(() => ecr.close())
-  const mirror = await mirrorOf(t, ecr, {
-    users: USERS.map(user => `${user}:${user}`).join(','),
-    settings: {
-      cache: { directory },
-      policy: GRANTS,
-      upstreams: REGISTRIES.map((name, index) => ({
-        name,
-        host: ecr.hostOf(ACCOUNT[name]),
-        default: index === 0,
-        endpoint: ecr.url,
-        apiEndpoint: ecr.url,
-      })),
-    },
-  })
-  const send = (user: User, method: string, path: string, headers: Record<string, string> = {}) =>
-    ask(mirror.url + path, {
-      method,
-      headers: { ...headers, authorization: `Basic ${Buffer.from(`${user}:${user}`).toString('base64')}` },
-    })
-
+  const { ecr, send } = await startMatrix(t)
   const cells = await Promise.all(
     REGISTRIES.flatMap(registry =>
       REPOSITORIES.flatMap(repository => STATES.map(state => prepare(ecr, { registry, repository, state }))),
@@ -206,4 +184,100 @@ async function prepare(ecr: Ecr, place: Omit<Cell, 'digest' | 'bytes'>): Promise
   ecr.createRepository(MOUNT_TARGET, where)
   if (!ecr.manifest(place.repository, 'latest', where)) await ecr.putImage(place.repository, 'latest', where)
   return { ...place, digest, bytes }
+}
+
+const SEEDED = ['team-a/one', 'team-b/one', 'shared/base'] as const
+
+type Step =
+  | { readonly do: 'put'; readonly repository: string; readonly blob: number }
+  | { readonly do: 'delete'; readonly repository: string; readonly blob: number }
+  | {
+      readonly do: 'GET' | 'HEAD' | 'range'
+      readonly user: User
+      readonly repository: string
+      readonly blob: number
+    }
+
+const place = { repository: fc.constantFrom(...SEEDED), blob: fc.nat(1) }
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('put' as const), ...place }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('delete' as const), ...place }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constantFrom('GET' as const, 'HEAD' as const, 'range' as const),
+      user: fc.constantFrom('alice' as const, 'bob' as const, 'carol' as const),
+      ...place,
+    }),
+  },
+)
+
+t.test('whatever comes and goes, nobody gets what the model does not give', async t => {
+  const { ecr, send } = await startMatrix(t)
+  for (const repository of SEEDED) ecr.createRepository(repository, ACCOUNT.east)
+  let steps = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 20 }), async sequence => {
+      const blobs = [randomBytes(100), randomBytes(100)]
+      const digests = blobs.map(bytes => `sha256:${createHash('sha256').update(bytes).digest('hex')}`)
+      const contains = new Set<string>()
+      for (const each of sequence) {
+        steps++
+        const { repository, blob } = each
+        const path = `/v2/east/${repository}/blobs/${digests[blob]}`
+        const key = `${repository} ${blob}`
+        if (each.do === 'put') {
+          await ecr.putBlob(repository, blobs[blob]!, ACCOUNT.east)
+          contains.add(key)
+        } else if (each.do === 'delete') {
+          const { status } = await send('carol', 'DELETE', path)
+          if (status !== (contains.delete(key) ? 202 : 404)) throw new Error(`delete of ${key}: ${status}`)
+        } else {
+          const range = each.do === 'range'
+          const { status, bytes } = await send(
+            each.user,
+            range ? 'GET' : each.do,
+            path,
+            range ? { range: 'bytes=0-9' } : {},
+          )
+          const pulls = may(each.user, 'pull', 'east', repository)
+          const allowed = pulls || (each.do === 'HEAD' && may(each.user, 'push', 'east', repository))
+          const wanted = !allowed ? 403 : !contains.has(key) ? 404 : range ? 206 : 200
+          if (status !== wanted) throw new Error(`${each.user} ${each.do} ${key}: ${status}, not ${wanted}`)
+          if (status >= 400 && bytes.includes(blobs[blob]!.subarray(0, 10))) throw new Error('bytes leaked')
+        }
+      }
+    }),
+    { numRuns: 2000, seed: 20261123 },
+  )
+  t.comment(`2000 sequences, ${steps} steps`)
+  t.ok(steps > 2000 * 4)
+})
+
+async function startMatrix(t: Test) {
+  const directory = await mkdtemp(join(tmpdir(), 'matrix-'))
+  t.teardown(() => rm(directory, { recursive: true, force: true }))
+  const ecr = await startEcr({ profile: 'spec', accounts: Object.values(ACCOUNT) })
+  t.teardown(() => ecr.close())
+  const mirror = await mirrorOf(t, ecr, {
+    users: USERS.map(user => `${user}:${user}`).join(','),
+    settings: {
+      cache: { directory },
+      policy: GRANTS,
+      upstreams: REGISTRIES.map((name, index) => ({
+        name,
+        host: ecr.hostOf(ACCOUNT[name]),
+        default: index === 0,
+        endpoint: ecr.url,
+        apiEndpoint: ecr.url,
+      })),
+    },
+  })
+  const send = (user: User, method: string, path: string, headers: Record<string, string> = {}) =>
+    ask(mirror.url + path, {
+      method,
+      headers: { ...headers, authorization: `Basic ${Buffer.from(`${user}:${user}`).toString('base64')}` },
+    })
+
+  return { ecr, send }
 }
