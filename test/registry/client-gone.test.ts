@@ -39,6 +39,9 @@ t.test('ten thousand clients that leave before ECR answers leave nothing open', 
   }
   await settled(ecr)
   t.equal(ecr.open, 0, 'no upstream request is left open')
+  const reached = ecr.count(({ at, aborted }) => at === 'registry' && aborted)
+  t.comment(`${reached} of them had reached ECR`)
+  t.ok(reached > 1000, 'many had reached it')
   ecr.knobs.hang = {}
   t.equal((await fetch('/v2/team/app/manifests/v1')).status, 200, 'the next request is served')
 })
