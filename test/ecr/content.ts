@@ -14,7 +14,7 @@ const PIECE = 64 * 1024
 export function memoryContent(bytes: Buffer): Content {
   return {
     size: bytes.length,
-    // eslint-disable-next-line @typescript-eslint/require-await
+
     async *read(first, last) {
       for (let at = first; at <= last; at += PIECE) yield bytes.subarray(at, Math.min(at + PIECE, last + 1))
     },
@@ -36,7 +36,7 @@ export function generatedContent(size: number, seed: string): Content {
   const key = createHash('sha256').update(seed).digest().subarray(0, 16)
   return {
     size,
-    // eslint-disable-next-line @typescript-eslint/require-await
+
     async *read(first, last) {
       const block = Math.floor(first / 16)
       const counter = Buffer.alloc(16)
