@@ -278,6 +278,4 @@ export type Config = Frozen<Omit<Settings, 'users'>> & {
   readonly users: Frozen<Settings['users']> & { readonly plain: readonly PlainUser[] }
 }
 
-export type UpstreamConfig = Config['upstreams'][number]
 export type TlsConfig = Config['tls'][number]
-export type GrantConfig = NonNullable<Config['policy']>[number]

@@ -7,12 +7,10 @@ import { CacheTrouble } from '../store/blob-store.js'
 import type { Lease } from '../store/lease.js'
 import type { OpenBlob } from '../upstream/blob-source.js'
 import { RangeNotSatisfiable } from '../upstream/blob-body.js'
-import { refusalOf } from '../upstream/dialect.js'
-import type { EcrAction } from '../upstream/ecr-action.js'
 import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
 import { repositoryTarget } from './exchange.js'
-import type { RepositoryTarget } from './target.js'
+import { refuse } from './refuse.js'
 
 /** A hold on a blob that the request's repository is proven to contain. */
 export interface ProvenLease {
@@ -68,7 +66,7 @@ async function prove(request: FastifyRequest, cache: Cache, signal: AbortSignal)
     cache.record(request, [endpoint.digest])
     return false
   }
-  const refusal = await refuseBlob(found, target, 'BatchCheckLayerAvailability')
+  const refusal = await refuse(found, target, 'BatchCheckLayerAvailability')
   if (stale && isAway(refusal)) return true
   if (refusal.status === 404) await cache.forget(request, endpoint.digest)
   throw refusal
@@ -99,7 +97,7 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
           if (error instanceof RangeNotSatisfiable && error.size === 0) return undefined
           throw error
         })
-      if (found && 'statusCode' in found) throw await refuseBlob(found, target, 'GetDownloadUrlForLayer')
+      if (found && 'statusCode' in found) throw await refuse(found, target, 'GetDownloadUrlForLayer')
       cache.record(request, [endpoint.digest])
       if (!found) return emptyBlob()
       return openedBlob(found)
@@ -120,17 +118,4 @@ function openedBlob(opened: OpenBlob): OpenedBlob {
     body,
     again: async (range, signal) => openedBlob(await opened.again(range, signal)),
   }
-}
-
-/** The refusal of a blob, as the client is told of it. */
-export function refuseBlob(
-  answer: Answer,
-  { place }: RepositoryTarget<'blob'>,
-  action: EcrAction,
-): Promise<OciError> {
-  return refusalOf(answer, {
-    action,
-    upstream: place.upstream.name,
-    repository: place.upstreamRepository,
-  })
 }

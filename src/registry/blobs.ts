@@ -7,13 +7,14 @@ import { CacheTrouble } from '../store/blob-store.js'
 import type { CacheResult } from '../store/lease.js'
 import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
-import { leaseBlob, refuseBlob, sourceOf, type ProvenLease } from './blob-access.js'
+import { leaseBlob, sourceOf, type ProvenLease } from './blob-access.js'
 import type { Cache } from './cache.js'
 import { withinTime } from './deadline.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
 import { PATIENCE } from './patience.js'
+import { refuse } from './refuse.js'
 import { sendBlob } from './send-blob.js'
 import { sendLease } from './send-lease.js'
 import { withoutBody } from './without-body.js'
@@ -52,7 +53,7 @@ async function statBlob(
     if (size !== undefined) return { size, result: 'hit' }
   }
   const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
-  if ('statusCode' in found) throw await refuseBlob(found, target, 'BatchCheckLayerAvailability')
+  if ('statusCode' in found) throw await refuse(found, target, 'BatchCheckLayerAvailability')
   cache?.record(request, [endpoint.digest])
   return { size: found.size, result: 'bypass' }
 }
@@ -102,8 +103,12 @@ async function sendLeased(
         first,
         last,
         whole: !part,
-        openRest: async position =>
-          (await sourceOf(request, cache).open({ first: position, last }, gone)).body,
+        openRest: async position => {
+          const rest = await sourceOf(request, cache).open({ first: position, last }, gone)
+          if (rest.first === position && rest.last === last) return rest.body
+          discard(rest.body)
+          throw new Error('The upstream gave another range than the one it was asked for.')
+        },
       },
       () => begin(request, reply, stale ? 'stale' : lease.result, part ? 206 : 200, { first, last, size }),
       reply.raw,
@@ -125,7 +130,7 @@ async function sendStreamed(
   const found = await inTime(request, signal =>
     place.upstream.blobs.open(place.upstreamRepository, endpoint.digest, range, signal),
   )
-  if ('statusCode' in found) throw await refuseBlob(found, target, 'GetDownloadUrlForLayer')
+  if ('statusCode' in found) throw await refuse(found, target, 'GetDownloadUrlForLayer')
   begin(request, reply, 'bypass', found.status, found)
   try {
     await sendBlob(found.body, reply.raw, found.status === 200 ? digestCheck(endpoint.digest) : undefined)
@@ -218,7 +223,7 @@ function deletions(app: FastifyInstance, cache: Cache | undefined): void {
     answer: async (request, reply, answer) => {
       await cache?.revoke(request)
       if (answer.statusCode !== 202)
-        throw await refuseBlob(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage')
+        throw await refuse(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage')
       discard(answer.body)
       void reply.code(202).headers(API_VERSION).header('content-length', '0').send()
     },

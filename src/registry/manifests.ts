@@ -5,7 +5,6 @@ import { OciError } from '../oci/error.js'
 import { digestsVouchedFor } from '../oci/manifest.js'
 import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
 import { discard } from '../upstream/discard.js'
-import { refusalOf } from '../upstream/dialect.js'
 import { headerOf, outboundHeaders } from '../upstream/headers.js'
 import { readBody } from '../upstream/read-body.js'
 import type { Answer } from '../upstream/send.js'
@@ -15,6 +14,7 @@ import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
 import { PATIENCE } from './patience.js'
+import { refuse } from './refuse.js'
 import { sendTimed } from './send-timed.js'
 import type { RepositoryTarget } from './target.js'
 import { withoutBody } from './without-body.js'
@@ -206,12 +206,4 @@ function untrustworthy({ place }: ManifestTarget, what: string): OciError {
     `The upstream "${place.upstream.name}" ${what}; ecr-mirror does not pass it on.`,
     { status: 502 },
   )
-}
-
-function refuse(
-  answer: Answer,
-  { place }: ManifestTarget,
-  action: 'BatchGetImage' | 'PutImage' | 'BatchDeleteImage',
-): Promise<OciError> {
-  return refusalOf(answer, { action, upstream: place.upstream.name, repository: place.upstreamRepository })
 }

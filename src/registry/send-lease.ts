@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { CacheTrouble } from '../store/blob-store.js'
 import type { Lease } from '../store/lease.js'
 import { digestCheck, type Digest } from '../oci/digest.js'
+import { discard } from '../upstream/discard.js'
 import { lendBuffer } from './buffer-budget.js'
 import { sendBlob } from './send-blob.js'
 
@@ -67,8 +68,9 @@ async function sendRest(
   response: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
+  let rest: Readable | undefined
   try {
-    const rest = await bytes.openRest(position)
+    rest = await bytes.openRest(position)
     if (!bytes.whole) {
       await sendBlob(rest, response, undefined)
       return
@@ -89,6 +91,7 @@ async function sendRest(
     }
     await sendBlob(rest, response, check)
   } catch (error) {
+    if (rest) discard(rest)
     response.destroy()
     throw error
   }

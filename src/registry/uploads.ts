@@ -4,7 +4,6 @@ import { LRUCache } from 'lru-cache'
 import { pathOf, queryOf } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
 import { discard } from '../upstream/discard.js'
-import { refusalOf } from '../upstream/dialect.js'
 import { headerOf, outboundHeaders } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
@@ -14,6 +13,7 @@ import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
 import { PATIENCE } from './patience.js'
+import { refuse } from './refuse.js'
 import { unknownUpload, type RepositoryTarget } from './target.js'
 import { UploadBody } from './upload-body.js'
 import { SESSION_LIFETIME, type UploadSession, type UploadSessions } from './upload-session.js'
@@ -59,10 +59,10 @@ export function uploads(
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'uploads')
       const { endpoint, place } = target
-      const finished = endpoint.mount ?? endpoint.digest
-      if (answer.statusCode === 201 && finished) {
-        cache?.record(request, [finished])
-        sendCreated(reply, endpoint.name, 'blobs', finished, answer)
+      const created = endpoint.mount ?? endpoint.digest
+      if (answer.statusCode === 201 && created) {
+        cache?.record(request, [created])
+        sendCreated(reply, endpoint.name, 'blobs', created, answer)
         return
       }
       if (answer.statusCode !== 202) throw await refuse(answer, target, 'InitiateLayerUpload')
@@ -254,14 +254,6 @@ function upstreamLocation(answer: Answer, { place }: RepositoryTarget<'uploads' 
     `The upstream "${place.upstream.name}" named no usable place for the upload.`,
     { status: 502 },
   )
-}
-
-function refuse(
-  answer: Answer,
-  { place }: RepositoryTarget<'uploads' | 'upload'>,
-  action: 'InitiateLayerUpload' | 'UploadLayerPart' | 'CompleteLayerUpload',
-): Promise<OciError> {
-  return refusalOf(answer, { action, upstream: place.upstream.name, repository: place.upstreamRepository })
 }
 
 /** As the specification has it: inclusive, and `0-0` for nothing yet. */

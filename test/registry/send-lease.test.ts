@@ -118,3 +118,22 @@ t.test('of a stored blob nothing is promised before there is something to send',
   t.equal(begun, 0)
   t.equal(answer, undefined)
 })
+
+t.test('what was opened for the rest is closed when it cannot be used', async t => {
+  let reads = 0
+  const lease: Lease = {
+    ...leaseOf(BYTES),
+    read: async (buffer, position) => {
+      if (reads++ > 0) throw new CacheTrouble('EIO')
+      return BYTES.copy(buffer, 0, position, position + buffer.length)
+    },
+  }
+  // More than is worth reading for the sake of a connection.
+  const rest = Readable.from(Array.from({ length: 100 }, () => randomBytes(10_000)))
+  const { answer, error } = await send(t, { ...whole(lease), openRest: () => Promise.resolve(rest) })
+  t.equal(answer?.complete, false)
+  t.match(error, { code: 'EIO' })
+  for (let tries = 0; tries < 100 && !rest.destroyed; tries++)
+    await new Promise(resolve => setTimeout(resolve, 10))
+  t.ok(rest.destroyed)
+})
