@@ -33,15 +33,17 @@ export interface AppDeps {
   readonly log: Log
   /** What tests set otherwise about upstreams. */
   readonly upstreams?: Partial<UpstreamDeps>
+  /** The time in milliseconds since 1970, by which the cache goes. */
+  readonly now?: () => number
 }
 
 /** Makes every part by hand, in reading order, and opens the ports. */
-export async function createApp(config: Config, { log, upstreams }: AppDeps): Promise<App> {
+export async function createApp(config: Config, { log, upstreams, now }: AppDeps): Promise<App> {
   const deps = { tokens: createTokenSources(), throttles: createThrottles(), ...upstreams }
   const rules = createRulesInForce(await makeRules(config, deps))
   for (const warning of rules.current.warnings) log.warn(warning)
 
-  const opened = config.cache && (await openCache(config.cache, log))
+  const opened = config.cache && (await openCache(config.cache, { log, now }))
 
   const api = Fastify({
     loggerInstance: log,

@@ -1,13 +1,20 @@
+import { compilePattern } from './access/pattern.js'
 import type { Config } from './config/schema.js'
 import { ConfigError } from './config/config-error.js'
+import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
 import type { Log } from './operations/log.js'
 import { createCache, type Cache } from './registry/cache.js'
 import { createBlobCache, type BlobCacheEvent } from './store/blob-cache.js'
 import { DirectoryInUse } from './store/directory-lock.js'
 import { openDiskStore, type DiskStore } from './store/disk-store.js'
-import { createJournal } from './store/journal.js'
+import { createJournal, type Journal } from './store/journal.js'
 import { layoutOf } from './store/layout.js'
+import { createManifestStore } from './store/manifest-store.js'
 import { openMembership } from './store/membership.js'
+import { createReferrersCache } from './store/referrers-cache.js'
+import { openTagCache } from './store/tag-cache.js'
+
+export type CacheConfig = NonNullable<Config['cache']>
 
 export interface OpenCache {
   readonly cache: Cache
@@ -15,27 +22,53 @@ export interface OpenCache {
   close(): Promise<void>
 }
 
+export interface OpenCacheDeps {
+  readonly log: Log
+  /** The time in milliseconds since 1970, by which what is known grows old. */
+  readonly now?: (() => number) | undefined
+}
+
 /** Opens the configured cache. Throws a ConfigError when another mirror owns its directory; other trouble passes. */
-export async function openCache(config: NonNullable<Config['cache']>, log: Log): Promise<OpenCache> {
+export async function openCache(
+  config: CacheConfig,
+  { log, now = Date.now }: OpenCacheDeps,
+): Promise<OpenCache> {
   const { directory, maxSize, minFree, verify, fillOnRange, download } = config
   const store = await openDiskStore({ directory, maxSize, minFree, log }).catch((error: unknown) => {
     throw error instanceof DirectoryInUse ? new ConfigError([error.message], { cause: error }) : error
   })
-  const journal = createJournal({
-    file: layoutOf(directory).membership,
-    onTrouble: error => log.warn({ err: error }, 'what is known of repositories is kept in memory only'),
+  const onEvent = (event: BlobCacheEvent): void => logEvent(log, event)
+  const layout = layoutOf(directory)
+  const journal = (file: string): Journal =>
+    createJournal({
+      file,
+      onTrouble: error => log.warn({ err: error }, 'what is known of repositories is kept in memory only'),
+    })
+  const membership = await openMembership({ ...config.membership, journal: journal(layout.membership), now })
+  const tags = await openTagCache({ ...tagOptions(config), journal: journal(layout.tags), now })
+  const blobs = createBlobCache({ store, verify, ...download, onEvent })
+  const manifests = createManifestStore({
+    store,
+    maxManifest: MAX_MANIFEST_BYTES,
+    onTrouble: (digest, error) => onEvent({ kind: 'cache trouble', digest, error }),
+    onMismatch: digest => onEvent({ kind: 'mismatch', digest, where: 'store' }),
   })
-  const membership = await openMembership({ ...config.membership, journal })
-  const blobs = createBlobCache({ store, verify, ...download, onEvent: event => logEvent(log, event) })
+  const referrers = createReferrersCache({ ...config.tags, now })
   return {
     store,
-    cache: createCache({ blobs, membership, fillOnRange }),
+    cache: createCache({ blobs, manifests, membership, tags, referrers, fillOnRange }),
     async close() {
-      await blobs.close()
-      await membership.close()
+      await Promise.all([blobs.close(), manifests.close()])
+      await Promise.all([membership.close(), tags.close()])
       await store.close()
     },
   }
+}
+
+/** What the configuration says of tags, in the store's terms. */
+export function tagOptions({ tags: { ttl, staleFor, immutable } }: CacheConfig) {
+  const patterns = immutable.map(compilePattern)
+  return { ttl, staleFor, isImmutable: (tag: string) => patterns.some(matches => matches(tag)) }
 }
 
 function logEvent(log: Log, event: BlobCacheEvent): void {

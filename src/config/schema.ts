@@ -154,6 +154,20 @@ const cacheSchema = z
       })
       .prefault({})
       .meta({ description: 'How large blobs are downloaded.' }),
+    tags: z
+      .strictObject({
+        ttl: duration.prefault('10s').meta({
+          description: 'How long what the upstream said of a tag holds, before it is asked again.',
+        }),
+        immutable: list(text('a pattern of tags such as v*', value => /^[\w.*-]{1,128}$/.test(value)))
+          .default([])
+          .meta({ description: 'Patterns of tags that never move: of those it is asked once.' }),
+        staleFor: durationOrForever.prefault('24h').meta({
+          description: 'How much longer it may be used while the upstream cannot be asked; may be forever.',
+        }),
+      })
+      .prefault({})
+      .meta({ description: 'What tags stand for.' }),
     membership: z
       .strictObject({
         ttl: duration

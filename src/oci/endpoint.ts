@@ -43,12 +43,12 @@ export type Endpoint =
   | { readonly kind: 'base' }
   | ({ readonly kind: 'catalog' } & Paging)
   | ({ readonly kind: 'tags'; readonly name: Repository } & Paging)
-  | {
+  | ({
       readonly kind: 'referrers'
       readonly name: Repository
       readonly digest: Digest
       readonly artifactType?: string
-    }
+    } & Paging)
   | {
       readonly kind: 'manifest'
       readonly name: Repository
@@ -139,12 +139,15 @@ function parsePath(method: string, path: string, query: Query): Endpoint | OciEr
     const digest = parseDigest(last)
     const artifactType = query.get('artifactType')
     if (!digest) return invalidDigest(last)
-    return allowed(method, {
-      kind: 'referrers',
-      name,
-      digest,
-      ...(artifactType === undefined ? {} : { artifactType }),
-    })
+    return withPaging(query, paging =>
+      allowed(method, {
+        kind: 'referrers',
+        name,
+        digest,
+        ...(artifactType === undefined ? {} : { artifactType }),
+        ...paging,
+      }),
+    )
   }
   if (secondLast === 'manifests') {
     const name = nameBefore(2)
@@ -316,6 +319,8 @@ export function queryOf(endpoint: Endpoint): string {
       break
     case 'referrers':
       set('artifactType', endpoint.artifactType)
+      set('n', endpoint.n)
+      set('last', endpoint.last)
       break
     case 'manifest':
       for (const tag of endpoint.tags) set('tag', tag)

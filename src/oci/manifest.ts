@@ -1,30 +1,107 @@
 import { parseDigest, type Digest } from './digest.js'
 
-/** Types of layers whose bytes are elsewhere, by agreement (image-spec, "Non-Distributable Layers"; Docker's foreign layers). */
-const NOT_DISTRIBUTABLE = /foreign|nondistributable/
-
-/**
- * The digests that a registry vouches for when it takes a manifest: its config, its layers and, of an index, its
- * manifests. Not its subject, nor layers that are fetched from elsewhere: those are taken unchecked
- * (distribution-spec, "Pushing Manifests"; image-spec, "Image Manifest"). Empty when the bytes are no manifest.
- */
-export function digestsVouchedFor(manifest: Uint8Array): Digest[] {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(Buffer.from(manifest).toString('utf8'))
-  } catch {
-    return []
-  }
-  const { config, layers, manifests } = record(parsed)
-  return [config, ...array(layers).filter(isDistributable), ...array(manifests)].flatMap(descriptor => {
-    const { digest } = record(descriptor)
-    return (typeof digest === 'string' && parseDigest(digest)) || []
-  })
+/** What a manifest says of something else (image-spec, "OCI Content Descriptors"), as far as it is of use here. */
+export interface Descriptor {
+  readonly digest: Digest
+  readonly mediaType: string | undefined
+  /** In bytes; undefined when it is missing or nonsense. */
+  readonly size: number | undefined
+  /** Whether the bytes are elsewhere, by agreement (image-spec, "Non-Distributable Layers"; Docker's foreign layers). */
+  readonly elsewhere: boolean
+  /** Of an index's entry; undefined when it says none. */
+  readonly platform: Platform | undefined
 }
 
-function isDistributable(layer: unknown): boolean {
-  const { mediaType, urls } = record(layer)
-  return array(urls).length === 0 && !(typeof mediaType === 'string' && NOT_DISTRIBUTABLE.test(mediaType))
+export interface Platform {
+  readonly os: string
+  readonly architecture: string
+  readonly variant: string | undefined
+}
+
+/** What a manifest names. Only whole descriptors are in it; what else stands there is passed over. */
+export interface ManifestContent {
+  readonly config: Descriptor | undefined
+  readonly layers: readonly Descriptor[]
+  /** Of an index: its manifests. */
+  readonly manifests: readonly Descriptor[]
+  readonly subject: Descriptor | undefined
+}
+
+const NOT_DISTRIBUTABLE = /foreign|nondistributable/
+
+/** Reads an image manifest or an index (image-spec); undefined when the bytes are no JSON object. */
+export function parseManifest(bytes: Uint8Array): ManifestContent | undefined {
+  const parsed = parsedObject(bytes)
+  if (!parsed) return undefined
+  const { config, layers, manifests, subject } = record(parsed)
+  return {
+    config: descriptorIn(config),
+    layers: descriptorsIn(layers),
+    manifests: descriptorsIn(manifests),
+    subject: descriptorIn(subject),
+  }
+}
+
+/**
+ * The blobs that a registry vouches for when it takes a manifest: its config and its layers. Not its subject, nor
+ * layers that are fetched from elsewhere: those are taken unchecked (distribution-spec, "Pushing Manifests"). Empty
+ * when the bytes are no manifest.
+ */
+export function blobsVouchedFor(manifest: Uint8Array): Digest[] {
+  return blobsOf(parseManifest(manifest)).map(({ digest }) => digest)
+}
+
+/** The blobs without which an image cannot be pulled, each once. */
+export function blobsOf(content: ManifestContent | undefined): Descriptor[] {
+  if (!content) return []
+  const { config, layers } = content
+  const all = [...(config ? [config] : []), ...layers.filter(({ elsewhere }) => !elsewhere)]
+  return [...new Map(all.map(descriptor => [descriptor.digest, descriptor])).values()]
+}
+
+/** The media type that a manifest says of itself, which the image-spec recommends; undefined when it says none. */
+export function mediaTypeIn(manifest: Uint8Array): string | undefined {
+  const { mediaType } = record(parsedObject(manifest))
+  return typeof mediaType === 'string' ? mediaType : undefined
+}
+
+/** As people write it: `linux/arm64/v8`. */
+export function platformText({ os, architecture, variant }: Platform): string {
+  return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/')
+}
+
+function descriptorsIn(value: unknown): Descriptor[] {
+  return array(value).flatMap(each => descriptorIn(each) ?? [])
+}
+
+function descriptorIn(value: unknown): Descriptor | undefined {
+  const { digest: text, mediaType, size, urls, platform } = record(value)
+  const digest = typeof text === 'string' ? parseDigest(text) : undefined
+  if (!digest) return undefined
+  const type = typeof mediaType === 'string' ? mediaType : undefined
+  return {
+    digest,
+    mediaType: type,
+    size: typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
+    elsewhere: array(urls).length > 0 || (type !== undefined && NOT_DISTRIBUTABLE.test(type)),
+    platform: platformIn(platform),
+  }
+}
+
+/** The platform that an index's entry or an image's configuration names. */
+export function platformIn(value: unknown): Platform | undefined {
+  const { os, architecture, variant } = record(value)
+  if (typeof os !== 'string' || typeof architecture !== 'string') return undefined
+  return { os, architecture, variant: typeof variant === 'string' && variant !== '' ? variant : undefined }
+}
+
+function parsedObject(bytes: Uint8Array): object | undefined {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {

@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 import type { ByteRange } from '../oci/byte-range.js'
-import { OciError } from '../oci/error.js'
 import type { BlobSource, OpenedBlob } from '../store/blob-source.js'
 import { CacheTrouble } from '../store/blob-store.js'
 import type { Lease } from '../store/lease.js'
@@ -11,6 +10,7 @@ import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
 import { repositoryTarget } from './exchange.js'
 import { refuse } from './refuse.js'
+import { askOrFallBack } from './stale.js'
 
 /** A hold on a blob that the request's repository is proven to contain. */
 export interface ProvenLease {
@@ -52,29 +52,31 @@ export async function leaseBlob(
 
 /** Asks the upstream whether the repository contains the blob. Says whether a proof that has expired has to do. */
 async function prove(request: FastifyRequest, cache: Cache, signal: AbortSignal): Promise<boolean> {
-  const target = repositoryTarget(request, 'blob')
-  const { endpoint, place } = target
+  const { endpoint, place } = repositoryTarget(request, 'blob')
   const stale = cache.proof(request, endpoint.digest) === 'stale'
-  const found = await place.upstream.blobs
-    .stat(place.upstreamRepository, endpoint.digest, signal)
-    .catch((error: unknown) => {
-      if (stale && isAway(error)) return undefined
-      throw error
-    })
-  if (found === undefined) return true
-  if ('size' in found) {
-    cache.record(request, [endpoint.digest])
+  const ask = async (asker: AbortSignal): Promise<boolean> => {
+    await askForBlob(request, cache, asker)
     return false
   }
-  const refusal = await refuse(found, target, 'BatchCheckLayerAvailability')
-  if (stale && isAway(refusal)) return true
-  if (refusal.status === 404) await cache.forget(request, endpoint.digest)
-  throw refusal
+  return askOrFallBack(place.upstream, signal, ask, stale ? async () => true : undefined)
 }
 
-/** The upstream cannot be asked, which is not the same as saying no. */
-function isAway(error: unknown): boolean {
-  return error instanceof OciError && (error.status === 429 || error.status >= 500)
+/** The blob's size in bytes, as the upstream has it, which proves that the repository does. Throws its refusal. */
+export async function askForBlob(
+  request: FastifyRequest,
+  cache: Cache | undefined,
+  signal: AbortSignal,
+): Promise<number> {
+  const target = repositoryTarget(request, 'blob')
+  const { endpoint, place } = target
+  const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
+  if ('size' in found) {
+    cache?.record(request, [endpoint.digest])
+    return found.size
+  }
+  const refusal = await refuse(found, target, 'BatchCheckLayerAvailability')
+  if (refusal.status === 404 || refusal.status === 403) await cache?.forget(request, endpoint.digest)
+  throw refusal
 }
 
 /** What lazy-pulling clients ask for, bounded ranges anywhere, is not worth the whole; a resumed download is. */

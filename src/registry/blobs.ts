@@ -7,7 +7,7 @@ import { CacheTrouble } from '../store/blob-store.js'
 import type { CacheResult } from '../store/lease.js'
 import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
-import { leaseBlob, sourceOf, type ProvenLease } from './blob-access.js'
+import { askForBlob, leaseBlob, sourceOf, type ProvenLease } from './blob-access.js'
 import type { Cache } from './cache.js'
 import { withinTime } from './deadline.js'
 import { API_VERSION } from './errors.js'
@@ -17,6 +17,7 @@ import { PATIENCE } from './patience.js'
 import { refuse } from './refuse.js'
 import { sendBlob } from './send-blob.js'
 import { sendLease } from './send-lease.js'
+import { askOrFallBack, STALE_WARNING } from './stale.js'
 import { withoutBody } from './without-body.js'
 
 /** The contract's promise: by then a blob's headers have gone out, or a refusal has. In milliseconds. */
@@ -45,17 +46,18 @@ async function statBlob(
   request: FastifyRequest,
   cache: Cache | undefined,
   signal: AbortSignal,
-): Promise<{ size: number; result: 'hit' | 'bypass' }> {
-  const target = repositoryTarget(request, 'blob')
-  const { endpoint, place } = target
-  if (cache?.proof(request, endpoint.digest) === 'fresh') {
-    const size = await cache.blobs.size(endpoint.digest).catch(unlessCacheTrouble)
-    if (size !== undefined) return { size, result: 'hit' }
-  }
-  const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
-  if ('statusCode' in found) throw await refuse(found, target, 'BatchCheckLayerAvailability')
-  cache?.record(request, [endpoint.digest])
-  return { size: found.size, result: 'bypass' }
+): Promise<{ size: number; result: CacheOutcome }> {
+  const { endpoint, place } = repositoryTarget(request, 'blob')
+  const proof = cache?.proof(request, endpoint.digest) ?? 'none'
+  const size =
+    proof === 'none' ? undefined : await cache?.blobs.size(endpoint.digest).catch(unlessCacheTrouble)
+  if (proof === 'fresh' && size !== undefined) return { size, result: 'hit' }
+  return askOrFallBack<{ size: number; result: CacheOutcome }>(
+    place.upstream,
+    signal,
+    async asker => ({ size: await askForBlob(request, cache, asker), result: 'bypass' }),
+    size === undefined ? undefined : async () => ({ size, result: 'stale' }),
+  )
 }
 
 /** From the cache, or from a download that fills it; false, with nothing sent, when that is not to be. */
@@ -152,9 +154,6 @@ function begin(
     ...blobHeaders(request, result),
     'content-length': String(last - first + 1),
     ...(status === 206 && { 'content-range': `bytes ${first}-${last}/${size}` }),
-    ...(result === 'stale' && {
-      warning: '299 - "ecr-mirror: the upstream cannot be asked; from the cache"',
-    }),
   }
   // Set first, not only written, so that the access line can read them.
   reply.raw.setHeaders(new Map(Object.entries(headers))).writeHead(status)
@@ -179,6 +178,7 @@ function blobHeaders(request: FastifyRequest, result: CacheOutcome): Record<stri
     'accept-ranges': 'bytes',
     'x-cache': result,
     'x-request-id': request.id,
+    ...(result === 'stale' && STALE_WARNING),
     ...(ns !== undefined && { 'oci-namespace': ns }),
   }
 }

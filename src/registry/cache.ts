@@ -1,20 +1,35 @@
 import type { FastifyRequest } from 'fastify'
 import type { Digest } from '../oci/digest.js'
 import type { BlobCache } from '../store/blob-cache.js'
-import type { Mark, Membership, Proof } from '../store/membership.js'
+import type { ManifestStore } from '../store/manifest-store.js'
+import type { KnownManifest, ManifestFacts, Mark, Membership } from '../store/membership.js'
+import type { Proof } from '../store/proof.js'
+import type { ReferrersCache } from '../store/referrers-cache.js'
+import type { Scope } from '../store/scope.js'
+import type { TagCache } from '../store/tag-cache.js'
 import type { Place } from './target.js'
 
-/** The cache as the endpoints use it: bytes by digest, and whether a request's repository is proven to have them. */
+/** The cache as the endpoints use it: bytes by digest, what tags stand for, and what a repository is proven to have. */
 export interface Cache {
   readonly blobs: BlobCache
+  readonly manifests: ManifestStore
+  readonly tags: TagCache
+  readonly referrers: ReferrersCache
   /** When a range of a blob that is not stored makes all of it be fetched. */
   readonly fillOnRange: 'auto' | 'always' | 'never'
   /** A request about a repository begins. */
   begin(request: FastifyRequest, place: Place): void
+  /** The repository of a request that began. */
+  scope(request: FastifyRequest): Scope
+  /** That the request's repository has the blob. */
   proof(request: FastifyRequest, digest: Digest): Proof
-  /** The upstream showed, in answer to this request, that its repository has these. */
+  /** The upstream showed, in answer to this request, that its repository has these blobs. */
   record(request: FastifyRequest, digests: Iterable<Digest>): void
-  /** The upstream said that the request's repository does not have it. */
+  /** What is known of a manifest of the request's repository. */
+  manifest(request: FastifyRequest, digest: Digest): KnownManifest | undefined
+  /** The upstream showed, in answer to this request, that its repository has this manifest. */
+  recordManifest(request: FastifyRequest, manifest: ManifestFacts): void
+  /** The upstream said that the request's repository does not have it, as a blob or as a manifest. */
   forget(request: FastifyRequest, digest: Digest): Promise<void>
   /** Something was deleted from the request's repository: what is left has to be proven anew. */
   revoke(request: FastifyRequest): Promise<void>
@@ -22,35 +37,35 @@ export interface Cache {
 
 export interface CacheParts {
   readonly blobs: BlobCache
+  readonly manifests: ManifestStore
   readonly membership: Membership
+  readonly tags: TagCache
+  readonly referrers: ReferrersCache
   readonly fillOnRange: Cache['fillOnRange']
 }
 
-export function createCache({ blobs, membership, fillOnRange }: CacheParts): Cache {
+export function createCache({ membership, ...parts }: CacheParts): Cache {
   /** Taken before the upstream is asked, so that what it says does not outlive a deletion in between. */
   const marks = new WeakMap<FastifyRequest, Mark>()
+
+  function markOf(request: FastifyRequest): Mark {
+    const mark = marks.get(request)
+    if (!mark) throw new Error('The request is not about a repository.')
+    return mark
+  }
+
   return {
-    blobs,
-    fillOnRange,
+    ...parts,
     begin(request, { upstream, upstreamRepository }) {
       // Two upstreams of one host see the same repositories, whatever prefix each puts before them.
       marks.set(request, membership.mark({ registry: upstream.ecr.host, repository: upstreamRepository }))
     },
-    proof(request, digest) {
-      const mark = marks.get(request)
-      return mark ? membership.proof(mark.scope, digest) : 'none'
-    },
-    record(request, digests) {
-      const mark = marks.get(request)
-      if (mark) membership.record(mark, digests)
-    },
-    async forget(request, digest) {
-      const mark = marks.get(request)
-      if (mark) await membership.forget(mark.scope, digest)
-    },
-    async revoke(request) {
-      const mark = marks.get(request)
-      if (mark) await membership.revoke(mark.scope)
-    },
+    scope: request => markOf(request).scope,
+    proof: (request, digest) => membership.proof(markOf(request).scope, digest),
+    record: (request, digests) => membership.record(markOf(request), digests),
+    manifest: (request, digest) => membership.manifest(markOf(request).scope, digest),
+    recordManifest: (request, manifest) => membership.recordManifest(markOf(request), manifest),
+    forget: (request, digest) => membership.forget(markOf(request).scope, digest),
+    revoke: request => membership.revoke(markOf(request).scope),
   }
 }

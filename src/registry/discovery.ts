@@ -1,32 +1,20 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { pathOf, queryOf, type Endpoint, type EndpointKind, type Paging } from '../oci/endpoint.js'
-import { OciError } from '../oci/error.js'
+import { pathOf, type Endpoint, type EndpointKind } from '../oci/endpoint.js'
 import { parseRepository } from '../oci/reference.js'
-import { refusalOf } from '../upstream/dialect.js'
-import { outboundHeaders, passedOn } from '../upstream/headers.js'
-import { ownPath } from '../upstream/location.js'
-import { readBody } from '../upstream/read-body.js'
-import type { EcrAction } from '../upstream/ecr-action.js'
 import type { Answer } from '../upstream/send.js'
 import type { Upstream } from '../upstream/upstream.js'
 import { isAllowed } from './authorize.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
-import { PATIENCE } from './patience.js'
+import { listing, nextQuery, readListing, withinPage } from './listing.js'
 import { placeOf, withoutPrefix, type Target } from './target.js'
-
-/** The largest listing that is taken from an upstream, in bytes. */
-const MAX_LISTING = 8 * 1024 * 1024
-
-/** ECR refuses to list more at once (`maxResults` of ListImages); the specification lets a registry give fewer. */
-const MAX_PAGE = 1000
 
 const TagList = z.object({ tags: z.array(z.string()).nullish() })
 const Catalog = z.object({ repositories: z.array(z.string()).nullish() })
 
-/** Listings: tags, referrers and the catalog, as JSON, with paths of the mirror's own. */
+/** Listings: tags and the catalog, as JSON, with paths of the mirror's own. */
 export function discovery(app: FastifyInstance): void {
   forward(app, {
     kind: 'tags',
@@ -45,29 +33,6 @@ export function discovery(app: FastifyInstance): void {
       // ECR lists in no order; a page can be put into order, the whole cannot.
       const body = { name, tags: n === 0 ? [] : [...(tags ?? [])].sort() }
       sendListing(reply, target, answer, body, n)
-    },
-  })
-
-  forward(app, {
-    kind: 'referrers',
-    methods: ['GET'],
-    prepare: request => {
-      const { endpoint, place } = repositoryTarget(request, 'referrers')
-      return listing(request, place.upstream, 'ListImageReferrers', {
-        ...endpoint,
-        name: place.upstreamRepository,
-      })
-    },
-    answer: async (request, reply, answer) => {
-      const target = repositoryTarget(request, 'referrers')
-      const index = await readListing(
-        z.looseObject({ manifests: z.array(z.unknown()) }),
-        answer,
-        target,
-        'ListImageReferrers',
-      )
-      reply.headers(passedOn(answer.headers))
-      sendListing(reply, target, answer, index, undefined, 'application/vnd.oci.image.index.v1+json')
     },
   })
 
@@ -112,61 +77,19 @@ function visible(request: FastifyRequest, target: CatalogTarget, repositories: r
     .sort()
 }
 
-function listing(request: FastifyRequest, upstream: Upstream, action: EcrAction, endpoint: Endpoint) {
-  const query = queryOf(endpoint)
-  return {
-    upstream,
-    action,
-    method: 'GET' as const,
-    path: pathOf(endpoint) + (query && `?${query}`),
-    headers: outboundHeaders(request.headers, ['accept']),
-    patience: PATIENCE.read,
-  }
-}
-
-/** A page that ECR gives: of at most a thousand entries, and of one where none are wanted. */
-function withinPage<E extends Paging>(endpoint: E): E {
-  return endpoint.n === undefined ? endpoint : { ...endpoint, n: Math.min(Math.max(endpoint.n, 1), MAX_PAGE) }
-}
-
-async function readListing<T>(
-  schema: z.ZodType<T>,
-  answer: Answer,
-  { upstream, place }: Target,
-  action: EcrAction,
-): Promise<T> {
-  const name = upstream?.name ?? ''
-  if (answer.statusCode !== 200)
-    throw await refusalOf(answer, { action, upstream: name, repository: place?.upstreamRepository })
-  const bytes = await readBody(answer.body, MAX_LISTING)
-  try {
-    return schema.parse(JSON.parse(bytes?.toString('utf8') ?? ''))
-  } catch {
-    throw new OciError('UNKNOWN', `The upstream "${name}" sent a listing that is not one.`, { status: 502 })
-  }
-}
-
 function sendListing(
   reply: FastifyReply,
   target: Target & { readonly endpoint: { readonly kind: EndpointKind } },
   answer: Answer,
   body: unknown,
   n: number | undefined,
-  type = 'application/json',
 ): void {
-  const next = n === 0 ? undefined : nextPage(target, answer)
+  const { endpoint, upstream } = target
+  // The upstream's next page, under the path that this client asked for.
+  const next = n === 0 || !upstream ? undefined : nextQuery(upstream, answer)
   void reply
     .headers(API_VERSION)
-    .headers(next === undefined ? {} : { link: `<${next}>; rel="next"` })
-    .header('content-type', type)
+    .headers(next === undefined ? {} : { link: `<${pathOf(endpoint)}${next}>; rel="next"` })
+    .header('content-type', 'application/json')
     .send(Buffer.from(JSON.stringify(body)))
-}
-
-/** The upstream's next page, under the path that this client asked for (RFC 8288; ECR's Link is absolute). */
-function nextPage({ endpoint, upstream }: Target, answer: Answer): string | undefined {
-  const links = [answer.headers.link ?? []].flat().join(',')
-  const next = /<([^<>]{1,8192})>\s*;\s*rel="?next"?/i.exec(links)
-  const own = upstream && ownPath(next?.[1], upstream.settings)
-  const mark = own?.indexOf('?') ?? -1
-  return own === undefined || mark < 0 ? undefined : pathOf(endpoint) + own.slice(mark)
 }

@@ -16,6 +16,7 @@ import { beginExchange, type Exchange, type Rules } from './exchange.js'
 import { gate } from './gate.js'
 import { manifests } from './manifests.js'
 import { parsedRequest } from './parsed-request.js'
+import { referrers } from './referrers.js'
 import { resolveTarget, type Target } from './target.js'
 import type { UploadSessions } from './upload-session.js'
 import { uploads } from './uploads.js'
@@ -66,6 +67,7 @@ export function registry(
     base(api)
     blobs(api, { cache })
     manifests(api, { cache })
+    referrers(api, { cache })
     discovery(api)
   })
   app.register(async api => uploads(api, { sessions, cache }))

@@ -1,15 +1,24 @@
 import { open, readFile, rename, rm, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { hasCode } from './file-system.js'
+
+/** One entry: a JSON array. */
+export type Entry = readonly unknown[]
 
 /** Entries that outlive the process, one JSON array a line, in the order in which they were appended. */
 export interface Journal {
   /** Gives every entry to `take`; a line that is cut off or damaged is passed over. */
-  replay(take: (entry: readonly unknown[]) => void): Promise<void>
-  /** Puts these entries in place of all. */
-  rewrite(entries: Iterable<readonly unknown[]>): Promise<void>
+  replay(take: (entry: Entry) => void): Promise<void>
+  /**
+   * Puts these entries in place of all, and does so again whenever the file has grown to be much longer than they
+   * were: `survivors` is then asked anew for what is still of use. So what an entry says has to be so before the entry is
+   * appended.
+   */
+  keepShort(survivors: () => Iterable<Entry>): Promise<void>
   /** Writes soon; an end of the process in between loses the entry. */
-  append(entry: readonly unknown[]): void
+  append(entry: Entry): void
   /** Resolves when the entry, and all before it, are on the disk, or cannot be put there. */
-  appendDurably(entry: readonly unknown[]): Promise<void>
+  appendDurably(entry: Entry): Promise<void>
   close(): Promise<void>
 }
 
@@ -19,48 +28,90 @@ export interface JournalOptions {
   readonly onTrouble: (error: unknown) => void
   /** Milliseconds that appended entries may wait for one another. */
   readonly delay?: number
+  /** Entries that may be appended, at least, before the file is made short again. */
+  readonly slack?: number
 }
 
-export function createJournal({ file, onTrouble, delay = 500 }: JournalOptions): Journal {
+/** Entries that are written at a time. */
+const BATCH = 10_000
+
+export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: JournalOptions): Journal {
   let handle: FileHandle | undefined
   let pending: string[] = []
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
   let troubled = false
+  let survivors: (() => Iterable<Entry>) | undefined
+  /** Entries of the last rewrite, and those appended since. */
+  let kept = 0
+  let appended = 0
 
   function trouble(error: unknown): void {
     if (!troubled) onTrouble(error)
     troubled = true
   }
 
-  /** One write at a time, in order. */
+  /** One write at a time, in order; none of them fails. */
+  function inTurn(write: () => Promise<void>): Promise<void> {
+    writing = writing.then(write).catch(trouble)
+    return writing
+  }
+
   function flush(durably: boolean): Promise<void> {
     clearTimeout(timer)
     timer = undefined
-    writing = writing.then(async () => {
+    return inTurn(async () => {
       const lines = pending
       pending = []
-      try {
-        if (lines.length === 0 && !durably) return
+      if (lines.length > 0 || durably) {
         handle ??= await open(file, 'a', 0o600)
         await handle.appendFile(lines.join(''))
         if (durably) await handle.datasync()
         troubled = false
-      } catch (error) {
-        trouble(error)
+        appended += lines.length
       }
+      if (survivors && appended > slack + kept) await rewrite(survivors())
     })
-    return writing
   }
 
-  function push(entry: readonly unknown[]): void {
-    pending.push(`${JSON.stringify(entry)}\n`)
+  async function rewrite(entries: Iterable<Entry>): Promise<void> {
+    const fresh = `${file}.new`
+    let count = 0
+    try {
+      const target = await open(fresh, 'w', 0o600)
+      try {
+        let lines: string[] = []
+        for (const entry of entries) {
+          lines.push(lineOf(entry))
+          count++
+          if (lines.length < BATCH) continue
+          await target.appendFile(lines.join(''))
+          lines = []
+        }
+        await target.appendFile(lines.join(''))
+        await target.datasync()
+      } finally {
+        await target.close()
+      }
+      await rename(fresh, file)
+      await handle?.close()
+      handle = undefined
+      kept = count
+      appended = 0
+      // What is appended durably from now on is of no use in a file that could lose its name.
+      await syncName(file)
+    } catch (error) {
+      // Not again with each entry.
+      appended = 0
+      await rm(fresh, { force: true }).catch(() => undefined)
+      throw error
+    }
   }
 
   return {
     async replay(take) {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
-        if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) trouble(error)
+        if (!hasCode(error, 'ENOENT')) trouble(error)
         return ''
       })
       for (const line of text.split('\n')) {
@@ -68,39 +119,17 @@ export function createJournal({ file, onTrouble, delay = 500 }: JournalOptions):
         if (entry) take(entry)
       }
     },
-    async rewrite(entries) {
-      await flush(false)
-      const fresh = `${file}.new`
-      try {
-        const target = await open(fresh, 'w', 0o600)
-        try {
-          let lines: string[] = []
-          for (const entry of entries) {
-            lines.push(`${JSON.stringify(entry)}\n`)
-            if (lines.length < 10_000) continue
-            await target.appendFile(lines.join(''))
-            lines = []
-          }
-          await target.appendFile(lines.join(''))
-          await target.datasync()
-        } finally {
-          await target.close()
-        }
-        await handle?.close()
-        handle = undefined
-        await rename(fresh, file)
-      } catch (error) {
-        trouble(error)
-        await rm(fresh, { force: true }).catch(() => undefined)
-      }
+    keepShort(what) {
+      survivors = what
+      return inTurn(() => rewrite(what()))
     },
     append(entry) {
-      push(entry)
+      pending.push(lineOf(entry))
       timer ??= setTimeout(() => void flush(false), delay)
       timer.unref()
     },
     appendDurably(entry) {
-      push(entry)
+      pending.push(lineOf(entry))
       return flush(true)
     },
     async close() {
@@ -111,7 +140,20 @@ export function createJournal({ file, onTrouble, delay = 500 }: JournalOptions):
   }
 }
 
-function parse(line: string): readonly unknown[] | undefined {
+async function syncName(file: string): Promise<void> {
+  const directory = await open(dirname(file), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+function lineOf(entry: Entry): string {
+  return `${JSON.stringify(entry)}\n`
+}
+
+function parse(line: string): Entry | undefined {
   if (line === '') return undefined
   try {
     const entry: unknown = JSON.parse(line)

@@ -16,6 +16,8 @@ export interface Layout {
   readonly quarantine: string
   /** What is known of which repository contains what. */
   readonly membership: string
+  /** What is known of which tag stands for what. */
+  readonly tags: string
   /** The owner's socket. */
   readonly lock: string
   blob(digest: Digest): string
@@ -37,6 +39,7 @@ export function layoutOf(directory: string): Layout {
     ingest,
     quarantine,
     membership: join(root, 'membership.journal'),
+    tags: join(root, 'tags.journal'),
     lock: join(root, 'lock.sock'),
     blob: digest => join(blobs, algorithmOf(digest), hexOf(digest).slice(0, 2), hexOf(digest)),
     temporary: () => join(ingest, randomUUID()),

@@ -1,129 +1,189 @@
 import { LRUCache } from 'lru-cache'
 import { parseDigest, type Digest } from '../oci/digest.js'
-import type { Journal } from './journal.js'
-
-/** A repository of a registry, as the upstream knows both. */
-export interface Scope {
-  /** The registry's host. */
-  readonly registry: string
-  readonly repository: string
-}
-
-/** `fresh`: proven lately. `stale`: proven once, good only while the upstream cannot be asked. */
-export type Proof = 'fresh' | 'stale' | 'none'
+import { Drops } from './drops.js'
+import type { Entry, Journal } from './journal.js'
+import { proofOf, type Proof, type Validity } from './proof.js'
+import { scopeKey, type Scope } from './scope.js'
 
 /** A moment in a repository's history; what was learnt since it is void if something was revoked meanwhile. */
 export interface Mark {
   readonly scope: Scope
-  readonly generation: number
+  readonly moment: number
 }
 
-export interface MembershipOptions {
-  /** Milliseconds that a proof is fresh, and that it may be used afterwards while the upstream is away. */
-  readonly ttl: number
-  readonly staleFor: number
+/** A manifest, as the upstream described it; its bytes are elsewhere. */
+export interface ManifestFacts {
+  readonly digest: Digest
+  /** What the upstream called it: the same bytes can mean two things under two types (CVE-2021-41190). */
+  readonly mediaType: string
+  /** In bytes. */
+  readonly size: number
+}
+
+export interface KnownManifest extends ManifestFacts {
+  readonly proof: Proof
+}
+
+export interface MembershipOptions extends Validity {
   readonly journal: Journal
   /** Milliseconds since the epoch; proofs outlive the process. */
   readonly now?: () => number
 }
 
 /**
- * Proof that a repository contains a digest. Bytes are stored once for all; whom they are served to goes by this,
- * since to know a digest is not to have a right to it.
+ * Proof that a repository contains a digest, as a blob or as a manifest. Bytes are stored once for all; whom they are
+ * served to goes by this, since to know a digest is not to have a right to it.
  */
 export interface Membership {
+  /** Of a blob. */
   proof(scope: Scope, digest: Digest): Proof
+  manifest(scope: Scope, digest: Digest): KnownManifest | undefined
   /** To be taken before the upstream is asked, so that what it said before a deletion does not outlive it. */
   mark(scope: Scope): Mark
-  /** What the upstream said, after `mark`, that the repository contains. */
+  /** The blobs that the upstream said, after `mark`, that the repository contains. */
   record(mark: Mark, digests: Iterable<Digest>): void
+  recordManifest(mark: Mark, manifest: ManifestFacts): void
   /** The upstream says that it does not, or no longer. */
   forget(scope: Scope, digest: Digest): Promise<void>
   /** Nothing that was known of this repository counts any more. Resolves when a restart would not undo that. */
   revoke(scope: Scope): Promise<void>
+  /** Every manifest that is known and of use, the least used first. */
+  manifests(): Iterable<KnownManifest & { readonly scope: Scope }>
   close(): Promise<void>
 }
 
 /** Proofs held at most; the least used are forgotten first, which costs a question to the upstream. */
 const MAX_PROOFS = 1_000_000
 
-/** Opens what was known before, as far as it is still of use. */
-export async function openMembership({
-  ttl,
-  staleFor,
+interface Held {
+  /** When it was proven, and that moment in the order of drops. */
+  readonly at: number
+  readonly moment: number
+  /** When that was written down. */
+  readonly writtenAt: number
+  readonly manifest: Omit<ManifestFacts, 'digest'> | undefined
+}
+
+/** Opens what was known before, as far as it is still of use, and keeps its journal short. */
+export async function openMembership(options: MembershipOptions): Promise<Membership> {
+  const { membership, survivors } = await replayed(options)
+  await options.journal.keepShort(survivors)
+  return membership
+}
+
+/** What another process knows, to look at. Nothing is written. */
+export async function readMembership(options: MembershipOptions): Promise<Membership> {
+  return (await replayed(options)).membership
+}
+
+async function replayed({
   journal,
   now = Date.now,
-}: MembershipOptions): Promise<Membership> {
-  /** When each was proven. Keys are structured, so that no two can spell the same. */
-  const proofs = new LRUCache<string, { readonly at: number; readonly generation: number }>({
-    max: MAX_PROOFS,
-  })
-  const generations = new Map<string, number>()
-  const keyOf = ({ registry, repository }: Scope, digest: string): string =>
-    JSON.stringify([registry, repository, digest])
-  const scopeKey = ({ registry, repository }: Scope): string => JSON.stringify([registry, repository])
-  const generationOf = (scope: Scope): number => generations.get(scopeKey(scope)) ?? 0
+  ...validity
+}: MembershipOptions): Promise<{ membership: Membership; survivors: () => Iterable<Entry> }> {
+  /** Keys are structured, so that no two can spell the same. */
+  const proofs = new LRUCache<string, Held>({ max: MAX_PROOFS })
+  const drops = new Drops()
+  const keyOf = (kind: 'blob' | 'manifest', { registry, repository }: Scope, digest: string): string =>
+    JSON.stringify([kind, registry, repository, digest])
 
-  function learn(scope: Scope, digest: Digest, at: number): void {
-    proofs.set(keyOf(scope, digest), { at, generation: generationOf(scope) })
+  const isOf = ({ moment }: { readonly moment: number }, scope: Scope): boolean =>
+    drops.holds(moment, scopeKey(scope))
+
+  function learn({ scope, moment }: Mark, digest: Digest, manifest: Held['manifest']): void {
+    const key = keyOf(manifest ? 'manifest' : 'blob', scope, digest)
+    const before = proofs.peek(key)
+    const at = now()
+    // A proof that is renewed all the time need not be written down all the time.
+    const renewal =
+      before !== undefined &&
+      isOf(before, scope) &&
+      before.manifest?.mediaType === manifest?.mediaType &&
+      at - before.writtenAt <= validity.ttl / 4
+    proofs.set(key, { at, moment, manifest, writtenAt: renewal ? before.writtenAt : at })
+    if (!renewal) journal.append(entryOf(scope, digest, { at, manifest }))
   }
-  function drop(scope: Scope, digest: string | undefined): void {
-    if (digest === undefined) generations.set(scopeKey(scope), generationOf(scope) + 1)
-    else proofs.delete(keyOf(scope, digest))
+
+  function dropOne(scope: Scope, digest: string): boolean {
+    const kinds = ['blob', 'manifest'] as const
+    return kinds.map(kind => proofs.delete(keyOf(kind, scope, digest))).includes(true)
   }
 
   await journal.replay(entry => {
-    const [kind, registry, repository, digestText, at] = entry
+    const [kind, registry, repository, digestText, at, mediaType, size] = entry
     if (typeof registry !== 'string' || typeof repository !== 'string') return
     const scope = { registry, repository }
-    if (kind === 'forget') drop(scope, typeof digestText === 'string' ? digestText : undefined)
+    if (kind === 'forget') {
+      if (typeof digestText === 'string') dropOne(scope, digestText)
+      else drops.drop(scopeKey(scope))
+    }
     const digest = typeof digestText === 'string' ? parseDigest(digestText) : undefined
-    if (kind === 'record' && digest && typeof at === 'number') learn(scope, digest, at)
+    if (!digest || typeof at !== 'number') return
+    const held = { at, moment: drops.now, writtenAt: at }
+    if (kind === 'record') proofs.set(keyOf('blob', scope, digest), { ...held, manifest: undefined })
+    if (kind === 'manifest' && typeof mediaType === 'string' && typeof size === 'number')
+      proofs.set(keyOf('manifest', scope, digest), { ...held, manifest: { mediaType, size } })
   })
-  await journal.rewrite(survivors())
 
-  function* survivors(): Generator<readonly unknown[]> {
+  function* inUse(): Generator<{ scope: Scope; digest: Digest; held: Held }> {
     for (const key of proofs.rkeys()) {
-      const proof = proofs.peek(key)
-      const [registry, repository, digest] = JSON.parse(key) as [string, string, string]
-      if (!proof || proof.generation !== generationOf({ registry, repository })) continue
-      const age = now() - proof.at
-      if (age >= 0 && age < ttl + staleFor) yield ['record', registry, repository, digest, proof.at]
+      const held = proofs.peek(key)
+      const [, registry, repository, digest] = JSON.parse(key) as [string, string, string, Digest]
+      const scope = { registry, repository }
+      if (held && isOf(held, scope) && proofOf(held.at, now(), validity) !== 'none')
+        yield { scope, digest, held }
     }
   }
 
-  return {
+  const membership: Membership = {
     proof(scope, digest) {
-      const proof = proofs.get(keyOf(scope, digest))
-      if (!proof || proof.generation !== generationOf(scope)) return 'none'
-      const age = now() - proof.at
-      // From the future: the clock was set back, and how old the proof is cannot be known.
-      if (age < 0) return 'stale'
-      if (age < ttl) return 'fresh'
-      return age < ttl + staleFor ? 'stale' : 'none'
+      const held = proofs.get(keyOf('blob', scope, digest))
+      return held && isOf(held, scope) ? proofOf(held.at, now(), validity) : 'none'
     },
-    mark: scope => ({ scope, generation: generationOf(scope) }),
-    record({ scope, generation }, digests) {
-      if (generation !== generationOf(scope)) return
-      const at = now()
-      for (const digest of digests) {
-        const before = proofs.get(keyOf(scope, digest))
-        learn(scope, digest, at)
-        // A proof that is renewed all the time need not be written down all the time.
-        if (!before || before.generation !== generation || at - before.at > ttl / 4) {
-          journal.append(['record', scope.registry, scope.repository, digest, at])
-        }
-      }
+    manifest(scope, digest) {
+      const held = proofs.get(keyOf('manifest', scope, digest))
+      if (!held?.manifest || !isOf(held, scope)) return undefined
+      return { ...held.manifest, digest, proof: proofOf(held.at, now(), validity) }
+    },
+    mark: scope => ({ scope, moment: drops.now }),
+    record(mark, digests) {
+      if (!isOf(mark, mark.scope)) return
+      for (const digest of digests) learn(mark, digest, undefined)
+    },
+    recordManifest(mark, { digest, mediaType, size }) {
+      if (isOf(mark, mark.scope)) learn(mark, digest, { mediaType, size })
     },
     async forget(scope, digest) {
-      if (!proofs.has(keyOf(scope, digest))) return
-      drop(scope, digest)
-      await journal.appendDurably(['forget', scope.registry, scope.repository, digest])
+      if (dropOne(scope, digest)) await journal.appendDurably(forgetting(scope, digest))
     },
     async revoke(scope) {
-      drop(scope, undefined)
-      await journal.appendDurably(['forget', scope.registry, scope.repository])
+      drops.drop(scopeKey(scope))
+      await journal.appendDurably(forgetting(scope))
+    },
+    *manifests() {
+      for (const { scope, digest, held } of inUse()) {
+        if (held.manifest) yield { scope, digest, ...held.manifest, proof: proofOf(held.at, now(), validity) }
+      }
     },
     close: () => journal.close(),
   }
+  return {
+    membership,
+    *survivors() {
+      for (const { scope, digest, held } of inUse()) yield entryOf(scope, digest, held)
+    },
+  }
+}
+
+function entryOf(
+  { registry, repository }: Scope,
+  digest: Digest,
+  { at, manifest }: Pick<Held, 'at' | 'manifest'>,
+): Entry {
+  if (!manifest) return ['record', registry, repository, digest, at]
+  return ['manifest', registry, repository, digest, at, manifest.mediaType, manifest.size]
+}
+
+function forgetting({ registry, repository }: Scope, digest?: Digest): Entry {
+  return ['forget', registry, repository, ...(digest === undefined ? [] : [digest])]
 }

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { OciError } from '../oci/error.js'
-import { ociErrorIn, refusedCredentials } from './dialect.js'
+import { CredentialsRefused, ociErrorIn } from './dialect.js'
 import { discard } from './discard.js'
 import type { Clock, Token, TokenSource } from './ecr-token.js'
 import { peek } from './peek.js'
@@ -61,7 +61,7 @@ export function authorize(
   function unlessAboutToken({ answer, aboutToken }: Refusal): Answer {
     if (!aboutToken) return answer
     discard(answer.body)
-    throw refusedCredentials(upstream)
+    throw new CredentialsRefused(upstream)
   }
 }
 

@@ -33,7 +33,7 @@ export async function refusalOf(answer: Answer, request: RefusedRequest): Promis
   const bytes = await readBody(answer.body, MAX_ERROR_BYTES).catch(() => undefined)
   const text = bytes?.toString('utf8') ?? ''
   const status = answer.statusCode
-  if (status === 401) return refusedCredentials(request.upstream)
+  if (status === 401) return new CredentialsRefused(request.upstream)
   if (status === 403) return denied(answer, request, text)
   if (status === 429) {
     const seconds = Number(headerOf(answer.headers, 'retry-after') ?? 1)
@@ -60,15 +60,14 @@ export async function refusalOf(answer: Answer, request: RefusedRequest): Promis
 }
 
 /** The mirror's own credentials do not work. The client's are right: a 401 would send its user after the wrong cause. */
-export function refusedCredentials(upstream: string): OciError {
-  return new OciError(
-    'UNKNOWN',
-    `The upstream "${upstream}" refuses the mirror's own AWS credentials; its operator has to look.`,
-    {
-      status: 503,
-      retryAfter: 10,
-    },
-  )
+export class CredentialsRefused extends OciError {
+  constructor(upstream: string) {
+    super(
+      'UNKNOWN',
+      `The upstream "${upstream}" refuses the mirror's own AWS credentials; its operator has to look.`,
+      { status: 503, retryAfter: 10 },
+    )
+  }
 }
 
 /** The first error of an OCI error body, when the text is one. */

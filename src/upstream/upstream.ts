@@ -4,6 +4,7 @@ import type { CredentialSettings } from './ecr-api.js'
 import { layerBucketHosts, parseEcrHost, type PrivateEcrHost } from './ecr-host.js'
 import type { TokenSource } from './ecr-token.js'
 import { createDispatcher, type DispatcherOptions } from './egress.js'
+import { watchReachability, type Reachability } from './reachability.js'
 import { createRedirectRules } from './redirect-rules.js'
 import { retry } from './retry.js'
 import type { Send } from './send.js'
@@ -39,6 +40,7 @@ export interface Upstream {
   readonly send: Send
   readonly blobs: BlobSource
   readonly tokens: TokenSource
+  readonly reachability: Reachability
   /** Ends its requests and connections. */
   close(): Promise<void>
 }
@@ -74,7 +76,8 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
     upstream: name,
     ...(deps.renewAfter !== undefined && { renewAfter: deps.renewAfter }),
   })(transport({ upstream: name, origin, host: ecr.host, dispatcher: registry }))
-  const send = retry()(deps.throttles.of(ecr.host, settings.quotas)(authorized))
+  const { step: watch, reachability } = watchReachability()
+  const send = watch(retry()(deps.throttles.of(ecr.host, settings.quotas)(authorized)))
 
   const rules = createRedirectRules(settings.redirectHosts, layerBucketHosts(ecr))
   const storage = createDispatcher({
@@ -98,6 +101,7 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
     send,
     blobs,
     tokens,
+    reachability,
     async close() {
       tokens.close()
       await Promise.all([registry.destroy(), storage.destroy()])

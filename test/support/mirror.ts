@@ -40,6 +40,8 @@ export interface MirrorOptions {
   readonly settings?: Record<string, unknown>
   readonly users?: string
   readonly deps?: AppDeps['upstreams']
+  /** The time in milliseconds since 1970, by which the cache goes. */
+  readonly now?: () => number
 }
 
 // The SDK asks for some credentials; the stand-in takes any.
@@ -55,7 +57,7 @@ export async function startMirror(t: Test, options: MirrorOptions = {}): Promise
 export async function mirrorOf(
   t: Test,
   ecr: Ecr,
-  { upstream, settings, users, deps }: MirrorOptions = {},
+  { upstream, settings, users, deps, now }: MirrorOptions = {},
 ): Promise<MirrorUnderTest> {
   const directory = t.testdir({
     'mirror.json': JSON.stringify({
@@ -80,7 +82,7 @@ export async function mirrorOf(
   })
   const lines: Record<string, unknown>[] = []
   const log = createLog({ level: 'trace', format: 'json', destination: collectLines(lines) })
-  const app = await createApp(config, { log, ...(deps && { upstreams: deps }) })
+  const app = await createApp(config, { log, ...(deps && { upstreams: deps }), ...(now && { now }) })
   t.teardown(() => app.close(AbortSignal.timeout(2_000)))
   const [url = ''] = app.urls
   return {

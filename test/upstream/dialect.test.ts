@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { parseRepository } from '../../src/oci/reference.js'
-import { ociErrorIn, refusalOf, refusedCredentials } from '../../src/upstream/dialect.js'
+import { CredentialsRefused, ociErrorIn, refusalOf } from '../../src/upstream/dialect.js'
 import type { EcrAction } from '../../src/upstream/ecr-action.js'
 
 const refuse = (
@@ -61,7 +61,7 @@ t.test("401 never: it is the mirror's own credentials that are bad", async t => 
   const error = await refuse(401, 'Not Authorized\n')
   t.match(error, { status: 503, retryAfter: Number })
   t.equal(error.headers['www-authenticate'], undefined)
-  t.match(refusedCredentials('main').message, /"main" refuses the mirror's own AWS credentials/)
+  t.match(new CredentialsRefused('main').message, /"main" refuses the mirror's own AWS credentials/)
 })
 
 t.test('403 names the permission and the request, the role stays in the log', async t => {

@@ -1,0 +1,70 @@
+import type { FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import { pathOf, queryOf, type Endpoint, type Paging } from '../oci/endpoint.js'
+import { OciError } from '../oci/error.js'
+import { refusalOf } from '../upstream/dialect.js'
+import type { EcrAction } from '../upstream/ecr-action.js'
+import { outboundHeaders } from '../upstream/headers.js'
+import { ownPath } from '../upstream/location.js'
+import { readBody } from '../upstream/read-body.js'
+import type { Answer } from '../upstream/send.js'
+import type { Upstream } from '../upstream/upstream.js'
+import type { Forwarding } from './forward.js'
+import { PATIENCE } from './patience.js'
+import type { Target } from './target.js'
+
+/** The largest listing that is taken from an upstream, in bytes. */
+const MAX_LISTING = 8 * 1024 * 1024
+
+/** ECR refuses to list more at once (`maxResults` of ListImages); the specification lets a registry give fewer. */
+const MAX_PAGE = 1000
+
+/** What to ask an upstream for a listing. */
+export function listing(
+  request: FastifyRequest,
+  upstream: Upstream,
+  action: EcrAction,
+  endpoint: Endpoint,
+): Forwarding {
+  const query = queryOf(endpoint)
+  return {
+    upstream,
+    action,
+    method: 'GET',
+    path: pathOf(endpoint) + (query && `?${query}`),
+    headers: outboundHeaders(request.headers, ['accept']),
+    patience: PATIENCE.read,
+  }
+}
+
+/** A page that ECR gives: of at most a thousand entries, and of one where none are wanted. */
+export function withinPage<E extends Paging>(endpoint: E): E {
+  return endpoint.n === undefined ? endpoint : { ...endpoint, n: Math.min(Math.max(endpoint.n, 1), MAX_PAGE) }
+}
+
+/** The JSON of a listing. Throws the upstream's refusal, or 502 for what is no such listing. */
+export async function readListing<T>(
+  schema: z.ZodType<T>,
+  answer: Answer,
+  { upstream, place }: Target,
+  action: EcrAction,
+): Promise<T> {
+  const name = upstream?.name ?? ''
+  if (answer.statusCode !== 200)
+    throw await refusalOf(answer, { action, upstream: name, repository: place?.upstreamRepository })
+  const bytes = await readBody(answer.body, MAX_LISTING)
+  try {
+    return schema.parse(JSON.parse(bytes?.toString('utf8') ?? ''))
+  } catch {
+    throw new OciError('UNKNOWN', `The upstream "${name}" sent a listing that is not one.`, { status: 502 })
+  }
+}
+
+/** The query of the upstream's next page, from its mark on (RFC 8288; ECR's Link is absolute). */
+export function nextQuery(upstream: Upstream, answer: Answer): string | undefined {
+  const links = [answer.headers.link ?? []].flat().join(',')
+  const next = /<([^<>]{1,8192})>\s*;\s*rel="?next"?/i.exec(links)
+  const own = ownPath(next?.[1], upstream.settings)
+  const mark = own?.indexOf('?') ?? -1
+  return mark < 0 ? undefined : own?.slice(mark)
+}

@@ -1,0 +1,154 @@
+import type { FastifyRequest } from 'fastify'
+import { normalAccept } from '../oci/accept.js'
+import { blobsVouchedFor, parseManifest } from '../oci/manifest.js'
+import type { CacheResult } from '../store/lease.js'
+import type { KnownManifest } from '../store/membership.js'
+import type { TagName } from '../store/tag-cache.js'
+import { verdictOf } from '../upstream/verdict.js'
+import type { Cache } from './cache.js'
+import { exchangeOf } from './exchange.js'
+import type { Flights } from './flights.js'
+import { fetchManifest, type Manifest, type ManifestTarget, type WholeManifest } from './manifest-source.js'
+import { askOrFallBack } from './stale.js'
+
+export interface FoundManifest {
+  readonly manifest: Manifest
+  readonly result: CacheResult | 'stale'
+}
+
+/**
+ * A manifest by way of the cache. What was learnt lately is served as it is; else the upstream is asked, once for all
+ * who ask the same. Its yes is noted and its no is final: what it says is not there, or not to be had, is forgotten.
+ * Only when it cannot be asked does the last known answer do, marked stale, as long as the configuration lets it.
+ * Throws the upstream's refusal.
+ */
+export async function findManifest(
+  request: FastifyRequest,
+  target: ManifestTarget,
+  cache: Cache,
+  flights: Flights<WholeManifest>,
+): Promise<FoundManifest> {
+  const known = knownManifest(request, target, cache)
+  if (known?.proof === 'fresh' && !wantsRevalidation(request)) {
+    const manifest = await stored(cache, known)
+    if (manifest) return { manifest, result: 'hit' }
+  }
+  const { gone } = exchangeOf(request)
+  return askOrFallBack<FoundManifest>(
+    target.place.upstream,
+    gone,
+    async signal => {
+      const { result, first } = await flights.join(flightKey(request, target, cache), signal, shared =>
+        learn(request, target, cache, shared),
+      )
+      return { manifest: result, result: first ? 'miss' : 'join' }
+    },
+    fallBackOf(request, target, cache),
+  )
+}
+
+function knownManifest(
+  request: FastifyRequest,
+  target: ManifestTarget,
+  cache: Cache,
+): KnownManifest | undefined {
+  const { reference } = target.endpoint
+  if ('digest' in reference) return cache.manifest(request, reference.digest)
+  return cache.tags.lookup(tagName(request, cache, reference.tag), request.headers.accept)
+}
+
+/** Undefined when there is nothing to fall back on. */
+function fallBackOf(
+  request: FastifyRequest,
+  target: ManifestTarget,
+  cache: Cache,
+): (() => Promise<FoundManifest | undefined>) | undefined {
+  const { reference } = target.endpoint
+  const last =
+    'digest' in reference
+      ? cache.manifest(request, reference.digest)
+      : cache.tags.lastKnown(tagName(request, cache, reference.tag), request.headers.accept)
+  if (!last || last.proof === 'none') return undefined
+  return async () => {
+    const manifest = await stored(cache, last)
+    return manifest && { manifest, result: 'stale' }
+  }
+}
+
+/** With its bytes, also for a HEAD: what is promised is asked for next. */
+async function stored(
+  cache: Cache,
+  { digest, mediaType, size }: KnownManifest,
+): Promise<Manifest | undefined> {
+  const bytes = await cache.manifests.read(digest)
+  return bytes && { digest, mediaType, size, bytes }
+}
+
+/** Asks the upstream, and notes what it says. */
+async function learn(
+  request: FastifyRequest,
+  target: ManifestTarget,
+  cache: Cache,
+  signal: AbortSignal,
+): Promise<WholeManifest> {
+  const { reference } = target.endpoint
+  const name = 'tag' in reference ? tagName(request, cache, reference.tag) : undefined
+  const mark = name && cache.tags.mark(name)
+  let manifest: WholeManifest
+  try {
+    manifest = await fetchManifest(request, target, signal)
+  } catch (error) {
+    if (saysNo(error)) {
+      if (name) await cache.tags.drop(name)
+      if ('digest' in reference) await cache.forget(request, reference.digest)
+    }
+    throw error
+  }
+  cache.manifests.keep(manifest.digest, manifest.bytes)
+  cache.recordManifest(request, manifest)
+  cache.record(request, blobsVouchedFor(manifest.bytes))
+  if (mark) cache.tags.record(mark, request.headers.accept, manifest)
+  await vouchForChildren(request, cache, manifest.bytes)
+  return manifest
+}
+
+/** Of this manifest in this repository: it is not there (404), or it is not to be had (403). */
+function saysNo(error: unknown): boolean {
+  const verdict = verdictOf(error)
+  if (verdict === 'gone') return true
+  return verdict === 'refused' && error instanceof Error && 'status' in error && error.status === 403
+}
+
+/**
+ * A registry takes an index only with its manifests, and keeps them as long as it keeps the index (ECR refuses to delete
+ * an image that an index refers to). So what is known of them is known anew, with the blobs that they name.
+ */
+async function vouchForChildren(request: FastifyRequest, cache: Cache, index: Buffer): Promise<void> {
+  for (const { digest } of parseManifest(index)?.manifests ?? []) {
+    const child = cache.manifest(request, digest)
+    if (!child || child.proof === 'none') continue
+    const bytes = await cache.manifests.read(digest)
+    if (!bytes) continue
+    cache.recordManifest(request, child)
+    cache.record(request, blobsVouchedFor(bytes))
+  }
+}
+
+/** The same question, asked since the same push or deletion. */
+function flightKey(request: FastifyRequest, { endpoint }: ManifestTarget, cache: Cache): string {
+  const { registry, repository } = cache.scope(request)
+  const { reference } = endpoint
+  if ('digest' in reference) return JSON.stringify([registry, repository, reference.digest])
+  const { moment } = cache.tags.mark(tagName(request, cache, reference.tag))
+  const accept = normalAccept(request.headers.accept)
+  return JSON.stringify([registry, repository, reference.tag, accept, moment])
+}
+
+function tagName(request: FastifyRequest, cache: Cache, tag: string): TagName {
+  return { scope: cache.scope(request), tag }
+}
+
+/** RFC 9111, section 5.2.1.4. */
+function wantsRevalidation({ headers }: FastifyRequest): boolean {
+  return /(?:^|[\s,])no-cache(?:$|[\s,])/i.test(headers['cache-control'] ?? '')
+}

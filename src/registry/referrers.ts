@@ -1,0 +1,89 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { pathOf, queryOf, ROUTES } from '../oci/endpoint.js'
+import type { ReferrersAnswer, ReferrersQuestion } from '../store/referrers-cache.js'
+import { passedOn } from '../upstream/headers.js'
+import { verdictOf } from '../upstream/verdict.js'
+import type { Cache } from './cache.js'
+import { API_VERSION } from './errors.js'
+import { exchangeOf, repositoryTarget } from './exchange.js'
+import { listing, nextQuery, readListing } from './listing.js'
+import { sendTimed } from './send-timed.js'
+import { askOrFallBack, STALE_WARNING } from './stale.js'
+
+const INDEX = 'application/vnd.oci.image.index.v1+json'
+
+const ReferrersIndex = z.looseObject({ manifests: z.array(z.unknown()) })
+
+interface Found {
+  readonly answer: ReferrersAnswer
+  readonly result: 'hit' | 'miss' | 'stale' | 'bypass'
+}
+
+/** What refers to a manifest: signatures, attestations and the like. Kept as briefly as what tags stand for. */
+export function referrers(app: FastifyInstance, { cache }: { readonly cache: Cache | undefined }): void {
+  app.get(ROUTES.referrers, async (request, reply) => {
+    const { gone } = exchangeOf(request)
+    const found: Found = cache
+      ? await findReferrers(request, cache, gone)
+      : { answer: await askForReferrers(request, gone), result: 'bypass' }
+    return sendReferrers(request, reply, found)
+  })
+}
+
+async function findReferrers(request: FastifyRequest, cache: Cache, gone: AbortSignal): Promise<Found> {
+  const { endpoint, place } = repositoryTarget(request, 'referrers')
+  const scope = cache.scope(request)
+  const question: ReferrersQuestion = { scope, subject: endpoint.digest, query: queryOf(endpoint) }
+  const known = cache.referrers.lookup(question)
+  if (known?.proof === 'fresh') return { answer: known, result: 'hit' }
+  const mark = cache.referrers.mark(scope)
+  return askOrFallBack<Found>(
+    place.upstream,
+    gone,
+    async signal => {
+      try {
+        const answer = await askForReferrers(request, signal)
+        cache.referrers.record(question, mark, answer)
+        return { answer, result: 'miss' }
+      } catch (error) {
+        if (verdictOf(error) !== 'away') cache.referrers.forget(question)
+        throw error
+      }
+    },
+    known && known.proof !== 'none' ? async () => ({ answer: known, result: 'stale' }) : undefined,
+  )
+}
+
+/** Throws the upstream's refusal. */
+async function askForReferrers(request: FastifyRequest, signal: AbortSignal): Promise<ReferrersAnswer> {
+  const target = repositoryTarget(request, 'referrers')
+  const { endpoint, place } = target
+  const asked = listing(request, place.upstream, 'ListImageReferrers', {
+    ...endpoint,
+    name: place.upstreamRepository,
+  })
+  const answer = await sendTimed(exchangeOf(request), place.upstream, { ...asked, signal })
+  const index = await readListing(ReferrersIndex, answer, target, 'ListImageReferrers')
+  return {
+    body: Buffer.from(JSON.stringify(index)),
+    headers: passedOn(answer.headers),
+    next: nextQuery(place.upstream, answer),
+  }
+}
+
+function sendReferrers(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { answer, result }: Found,
+): FastifyReply {
+  const { endpoint } = repositoryTarget(request, 'referrers')
+  return reply
+    .headers(API_VERSION)
+    .headers(answer.headers)
+    .headers(result === 'stale' ? STALE_WARNING : {})
+    .headers(answer.next === undefined ? {} : { link: `<${pathOf(endpoint)}${answer.next}>; rel="next"` })
+    .header('content-type', INDEX)
+    .header('x-cache', result)
+    .send(answer.body)
+}
