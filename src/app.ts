@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import { checksOf } from './checks.js'
 import { readCertificates, type Certificates } from './certificates.js'
@@ -6,8 +7,10 @@ import type { Config } from './config/schema.js'
 import { listen, type Listener } from './listener.js'
 import { openCache } from './open-cache.js'
 import { accessLog } from './operations/access-log.js'
+import { control } from './operations/control.js'
 import { health } from './operations/health.js'
 import type { Log } from './operations/log.js'
+import { createOperatorDoor } from './operator-door.js'
 import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
 import { registry } from './registry/registry.js'
@@ -22,6 +25,7 @@ import type { UpstreamDeps } from './upstream/upstream.js'
 export interface App {
   /** Where clients connect. */
   readonly urls: readonly string[]
+  /** Empty without ports. */
   readonly operationsUrl: string
   /** Puts another configuration in force for the requests to come. Throws, and changes nothing, when it cannot be. */
   reload(config: Config): Promise<void>
@@ -35,15 +39,22 @@ export interface AppDeps {
   readonly upstreams?: Partial<UpstreamDeps>
   /** The time in milliseconds since 1970, by which the cache goes. */
   readonly now?: () => number
+  /** Whether no ports are opened, so that only whoever runs the mirror comes in, by way of its cache directory. */
+  readonly portless?: boolean
 }
 
 /** Makes every part by hand, in reading order, and opens the ports. */
-export async function createApp(config: Config, { log, upstreams, now }: AppDeps): Promise<App> {
+export async function createApp(
+  config: Config,
+  { log, upstreams, now, portless = false }: AppDeps,
+): Promise<App> {
   const deps = { tokens: createTokenSources(), throttles: createThrottles(), ...upstreams }
   const rules = createRulesInForce(await makeRules(config, deps))
   for (const warning of rules.current.warnings) log.warn(warning)
 
-  const opened = config.cache && (await openCache(config.cache, { log, now }))
+  const door = createOperatorDoor()
+  const onConnection = (socket: Socket): void => door.admit(socket)
+  const opened = config.cache && (await openCache(config.cache, { log, now, onConnection }))
 
   const api = Fastify({
     loggerInstance: log,
@@ -59,27 +70,38 @@ export async function createApp(config: Config, { log, upstreams, now }: AppDeps
     sessions: createUploadSessions(config.uploads.sessionKey),
     cache: opened?.cache,
     maxRequests: config.limits.maxRequests,
+    isOperator: socket => door.isOperator(socket),
   })
 
   let draining = false
   const operations = Fastify({ logger: false })
   health(operations, { isDraining: () => draining, checks: () => checksOf(rules.current.upstreams, opened) })
 
+  const commands = Fastify({ logger: false })
+  if (opened) control(commands, opened)
+
   const closeParts = async (): Promise<void> => {
-    await Promise.all([api.close(), operations.close(), rules.close()])
+    door.close()
+    await Promise.all([api.close(), operations.close(), commands.close(), rules.close()])
     await opened?.close()
   }
 
-  await Promise.all([api.ready(), operations.ready()])
-  const ports = await openPorts(config, api, operations, log).catch(async (error: unknown) => {
-    await closeParts()
-    throw error
-  })
-  prepareTokens(rules.current)
+  await Promise.all([api.ready(), operations.ready(), commands.ready()])
+  door.open((request, response) =>
+    (request.url?.startsWith('/v2/') ? api : commands).routing(request, response),
+  )
+  const noPorts: OpenPorts = { data: [], operations: undefined }
+  const ports = portless
+    ? noPorts
+    : await openPorts(config, api, operations, log).catch(async (error: unknown) => {
+        await closeParts()
+        throw error
+      })
+  if (!portless) prepareTokens(rules.current)
 
   return {
     urls: ports.data.map(({ url }) => url),
-    operationsUrl: ports.operations.url,
+    operationsUrl: ports.operations?.url ?? '',
     async reload(fresh) {
       const [remade, certificates] = await Promise.all([makeRules(fresh, deps), certificatesOf(fresh)])
       rules.replace(remade)
@@ -94,7 +116,7 @@ export async function createApp(config: Config, { log, upstreams, now }: AppDeps
       if (signal?.aborted) cut()
       await Promise.all(ports.data.map(listener => listener.drain()))
       signal?.removeEventListener('abort', cut)
-      await ports.operations.drain()
+      await ports.operations?.drain()
       await closeParts()
     },
   }
@@ -102,7 +124,7 @@ export async function createApp(config: Config, { log, upstreams, now }: AppDeps
 
 interface OpenPorts {
   readonly data: readonly Listener[]
-  readonly operations: Listener
+  readonly operations: Listener | undefined
 }
 
 async function openPorts(

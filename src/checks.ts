@@ -15,7 +15,7 @@ export async function checksOf(
     const detail = usable ? `valid for ${Math.round((expiresIn ?? 0) / 60_000)} min` : lacking
     return { name: `token of ${name}`, ok: usable || hasCached, detail }
   })
-  if (!stats) return tokens
+  if (!opened || !stats) return tokens
 
   const {
     entries,
@@ -35,8 +35,27 @@ export async function checksOf(
     ...(writePaused === undefined ? [] : [`not written for now: ${writePaused}`]),
   ].join('; ')
   // Trouble with the cache fails no pull, so it is no reason to send clients elsewhere.
-  return [...tokens, { name: 'cache', ok: true, detail }]
+  const autonomies = upstreams.map(upstream => autonomyOf(upstream, opened))
+  return [...tokens, ...autonomies, { name: 'cache', ok: true, detail }]
 }
+
+/** How long images that are cached can be pulled if the registry stays away, or goes away now. */
+function autonomyOf({ name, tokens, reachability }: Upstream, { validity }: OpenCache): Check {
+  const { awayFor } = reachability
+  const left = Math.min(validity.tags, validity.blobs) - (awayFor ?? 0)
+  const hours = left > LONGEST_TOLD ? undefined : Math.max(0, left / HOUR)
+  const howLong = hours === undefined ? 'without a limit' : `for ${hours.toFixed(1)} h more`
+  const { expiresIn } = tokens.state()
+  const detail =
+    awayFor === undefined
+      ? `the token is good for ${((expiresIn ?? 0) / HOUR).toFixed(1)} h; without the registry, what is cached is served ${howLong}`
+      : `the registry has not answered for ${(awayFor / HOUR).toFixed(1)} h; what is cached is served ${howLong}`
+  return { name: `autonomy of ${name}`, ok: true, detail, ...(hours !== undefined && { hours }) }
+}
+
+const HOUR = 3_600_000
+/** More than this is no limit to speak of: `forever`. */
+const LONGEST_TOLD = 100 * 365 * 24 * HOUR
 
 function inGiB(bytes: number): string {
   return (bytes / 1024 ** 3).toFixed(1)

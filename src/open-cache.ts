@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { compilePattern } from './access/pattern.js'
 import type { Config } from './config/schema.js'
 import { ConfigError } from './config/config-error.js'
@@ -11,7 +12,9 @@ import { createJournal, type Journal } from './store/journal.js'
 import { layoutOf } from './store/layout.js'
 import { createManifestStore } from './store/manifest-store.js'
 import { openMembership } from './store/membership.js'
+import { purge, type PurgeResult, type PurgeTarget } from './store/purge.js'
 import { createReferrersCache } from './store/referrers-cache.js'
+import type { Validity } from './store/proof.js'
 import { openTagCache } from './store/tag-cache.js'
 
 export type CacheConfig = NonNullable<Config['cache']>
@@ -19,6 +22,12 @@ export type CacheConfig = NonNullable<Config['cache']>
 export interface OpenCache {
   readonly cache: Cache
   readonly store: DiskStore
+  /** Drops something that is cached. Throws CacheTrouble. */
+  purge(target: PurgeTarget): Promise<PurgeResult>
+  /** Resolves when another process can see all that is cached and known. */
+  settled(): Promise<void>
+  /** How long at most what the upstream said is served without asking again, in milliseconds. */
+  readonly validity: { readonly tags: number; readonly blobs: number }
   close(): Promise<void>
 }
 
@@ -26,17 +35,21 @@ export interface OpenCacheDeps {
   readonly log: Log
   /** The time in milliseconds since 1970, by which what is known grows old. */
   readonly now?: (() => number) | undefined
+  /** Is given whoever connects to the socket in the cache directory. */
+  readonly onConnection?: (socket: Socket) => void
 }
 
 /** Opens the configured cache. Throws a ConfigError when another mirror owns its directory; other trouble passes. */
 export async function openCache(
   config: CacheConfig,
-  { log, now = Date.now }: OpenCacheDeps,
+  { log, now = Date.now, onConnection }: OpenCacheDeps,
 ): Promise<OpenCache> {
   const { directory, maxSize, minFree, verify, fillOnRange, download } = config
-  const store = await openDiskStore({ directory, maxSize, minFree, log }).catch((error: unknown) => {
-    throw error instanceof DirectoryInUse ? new ConfigError([error.message], { cause: error }) : error
-  })
+  const store = await openDiskStore({ directory, maxSize, minFree, log, onConnection }).catch(
+    (error: unknown) => {
+      throw error instanceof DirectoryInUse ? new ConfigError([error.message], { cause: error }) : error
+    },
+  )
   const onEvent = (event: BlobCacheEvent): void => logEvent(log, event)
   const layout = layoutOf(directory)
   const journal = (file: string): Journal =>
@@ -54,8 +67,14 @@ export async function openCache(
     onMismatch: digest => onEvent({ kind: 'mismatch', digest, where: 'store' }),
   })
   const referrers = createReferrersCache({ ...config.tags, now })
+  const whole = ({ ttl, staleFor }: Validity): number => ttl + staleFor
   return {
     store,
+    validity: { tags: whole(config.tags), blobs: whole(config.membership) },
+    purge: target => purge(target, { tags, membership, manifests, store }),
+    async settled() {
+      await Promise.all([manifests.settled(), membership.settled(), tags.settled()])
+    },
     cache: createCache({ blobs, manifests, membership, tags, referrers, fillOnRange }),
     async close() {
       await Promise.all([blobs.close(), manifests.close()])

@@ -36,6 +36,8 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   ['operations', 'registry/once-over.ts'],
   // The log is there before the app is.
   ['commands', 'operations/log.ts'],
+  // What is said over the socket in the cache directory.
+  ['commands', 'operations/control.ts'],
 ]
 
 /** Packages that only some may import: rooms, or single files. */

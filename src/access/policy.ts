@@ -1,13 +1,19 @@
 import { createAddressSet, type AddressSet } from './address-set.js'
 import { compilePattern, type Pattern } from './pattern.js'
 
-/** Who asks: a user by name, a client certificate by its common name, or nobody in particular. */
+/**
+ * Who asks: a user by name, a client certificate by its common name, nobody in particular, or whoever runs the mirror,
+ * by way of the socket in its cache directory.
+ */
 export interface Principal {
-  readonly kind: 'user' | 'certificate' | 'anonymous'
+  readonly kind: 'user' | 'certificate' | 'anonymous' | 'operator'
   readonly name: string
 }
 
 export const ANONYMOUS: Principal = { kind: 'anonymous', name: 'anonymous' }
+
+/** May pull everything, to fill the cache, and do nothing else. */
+export const OPERATOR: Principal = { kind: 'operator', name: 'operator' }
 
 export const ACTIONS = ['pull', 'push', 'delete', 'catalog', 'status'] as const
 
@@ -59,7 +65,10 @@ export function createPolicy(grants: readonly Grant[] = DEFAULT_GRANTS): Policy 
   const rules = grants.map(compile)
   const names = grants.flatMap(grant => grant.principals)
   return {
-    allows: request => rules.some(rule => covers(rule, request)),
+    allows: request =>
+      request.principal.kind === 'operator'
+        ? request.action === 'pull'
+        : rules.some(rule => covers(rule, request)),
     mentionsAnonymous: names.includes('anonymous'),
     mentionsCertificates: names.some(name => name.startsWith(CERTIFICATE_PREFIX)),
   }

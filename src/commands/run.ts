@@ -5,8 +5,11 @@ import { suggestion } from '../config/suggestion.js'
 import { VERSION } from '../version.js'
 import { hashPasswordLine } from './hash-password.js'
 import { healthcheck } from './healthcheck.js'
+import { printImages } from './images.js'
+import { purgeImages } from './purge.js'
 import { serve, type CreateApp } from './serve.js'
 import { CommandError, EXIT, type Surroundings } from './surroundings.js'
+import { warmImages, type WarmFlags } from './warm.js'
 
 /**
  * Does what the arguments (without the program's own name) ask for and gives the exit code; undefined when the
@@ -78,6 +81,39 @@ export async function run(
     .option('--config <file>', 'configuration file, YAML or JSON')
     .addHelpText('after', examples('ecr-mirror healthcheck --config mirror.yaml'))
     .action((flags: Flags) => healthcheck(flags, surroundings))
+
+  const aboutCache = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option('--config <file>', 'configuration file, YAML or JSON')
+      .option('--registry <host>', 'ECR host instead of the configured upstreams; repeatable', collect)
+      .option('--cache <directory>', 'the cache directory, instead of the configured one')
+
+  aboutCache('warm', 'fill the cache with images from their registries; safe beside a running mirror')
+    .argument(
+      '<image...>',
+      'an image as clients name it after the mirror: team/app:1.0, main/team/app@sha256:…',
+    )
+    .option('--platform <platform>', 'of an image for many platforms only this one, such as linux/arm64')
+    .addHelpText(
+      'after',
+      examples('ecr-mirror warm team/app:1.0', 'ecr-mirror warm --platform linux/arm64 hub/library/node:24'),
+    )
+    .action((names: string[], flags: WarmFlags) => warmImages(names, flags, surroundings, createApp))
+
+  aboutCache('images', 'list what is in the cache, and whether each image and platform is complete')
+    .option('--json', 'for machines')
+    .addHelpText('after', examples('ecr-mirror images', 'ecr-mirror images --json --config mirror.yaml'))
+    .action((flags: Flags & { json?: boolean }) => printImages(flags, surroundings))
+
+  aboutCache('purge', 'drop images or digests from the cache; safe beside a running mirror')
+    .argument('<image|digest...>', 'an image as clients name it, or a digest')
+    .addHelpText(
+      'after',
+      examples('ecr-mirror purge team/app:1.0', `ecr-mirror purge sha256:${'0123456789abcdef'.repeat(4)}`),
+    )
+    .action((names: string[], flags: Flags) => purgeImages(names, flags, surroundings, createApp))
 
   for (const command of program.commands) command.helpOption('--help', 'print this help')
   try {

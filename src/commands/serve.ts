@@ -16,8 +16,11 @@ export interface App {
   close(signal?: AbortSignal): Promise<void>
 }
 
-/** Puts a mirror together and opens its ports. */
-export type CreateApp = (config: Config, deps: { readonly log: Log }) => Promise<App>
+/** Puts a mirror together and opens its ports, unless it is to be reached by way of its cache directory alone. */
+export type CreateApp = (
+  config: Config,
+  deps: { readonly log: Log; readonly portless?: boolean },
+) => Promise<App>
 
 /** Milliseconds for the end itself, after those that requests in flight have had. */
 const LAST_RESORT_MS = 2000

@@ -8,7 +8,11 @@ import { suggestion } from './suggestion.js'
 type Upstream = Settings['upstreams'][number]
 
 /** What is right by itself but impossible together. */
-export function impossibleCombinations(settings: Settings, plainUsers: readonly PlainUser[]): Problem[] {
+export function impossibleCombinations(
+  settings: Settings,
+  plainUsers: readonly PlainUser[],
+  needsUsers: boolean,
+): Problem[] {
   return [
     ...settings.upstreams.flatMap((upstream, index) => [
       ...clashes(upstream, settings.upstreams.slice(0, index), ['upstreams', index]),
@@ -17,7 +21,7 @@ export function impossibleCombinations(settings: Settings, plainUsers: readonly 
     ]),
     ...policyProblems(settings),
     ...listenProblems(settings),
-    ...nobodyComesIn(settings, plainUsers),
+    ...(needsUsers ? nobodyComesIn(settings, plainUsers) : []),
   ]
 }
 

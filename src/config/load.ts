@@ -17,6 +17,8 @@ export interface ConfigSources {
   readonly flags: Flags
   /** Read when neither flag nor environment names a file, if it exists. */
   readonly defaultFile?: string
+  /** For commands to which nobody logs in: there need be no users. */
+  readonly withoutUsers?: boolean
 }
 
 export interface LoadedConfig {
@@ -31,7 +33,7 @@ export interface LoadedConfig {
  */
 export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> {
   const { file, layers, plainUsers } = await readLayers(sources)
-  return { config: validate(layers, plainUsers, sources.env), file }
+  return { config: validate(layers, plainUsers, sources), file }
 }
 
 interface Layers {
@@ -75,7 +77,7 @@ async function readLayer(file: string): Promise<Layer> {
 function validate(
   layers: readonly [Layer, ...Layer[]],
   plainUsers: readonly PlainUser[],
-  env: Environment,
+  { env, withoutUsers = false }: ConfigSources,
 ): Config {
   const refuse = (problems: readonly Problem[]): never => {
     throw new ConfigError(problems.map(problem => problemLine(problem, layers)))
@@ -84,7 +86,7 @@ function validate(
   const result = settingsSchema.safeParse(data)
   if (!result.success) return refuse(explain(result.error.issues, data, layers))
   const settings = withApiEndpoint(withOnlyUpstreamAsDefault(result.data), env)
-  const problems = impossibleCombinations(settings, plainUsers)
+  const problems = impossibleCombinations(settings, plainUsers, !withoutUsers)
   if (problems.length > 0) return refuse(problems)
   return deepFreeze(withAbsolutePaths(settings, plainUsers, data, layers))
 }

@@ -6,6 +6,8 @@ export interface Check {
   readonly ok: boolean
   /** For people: what is wrong, or how long it will stay right. */
   readonly detail: string
+  /** For how long it will stay right by itself, where that can be told. */
+  readonly hours?: number
 }
 
 export interface HealthOptions {

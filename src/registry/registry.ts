@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { clientAddress } from '../access/client-address.js'
-import { ANONYMOUS } from '../access/policy.js'
+import { ANONYMOUS, OPERATOR } from '../access/policy.js'
 import { OciError } from '../oci/error.js'
 import { admission } from './admission.js'
 import { authenticate } from './authenticate.js'
@@ -28,6 +29,8 @@ export interface RegistryOptions {
   /** Undefined to stream everything through. */
   readonly cache: Cache | undefined
   readonly maxRequests: number
+  /** Whether a connection is one of whoever runs the mirror, who need not log in. */
+  readonly isOperator: (socket: Duplex) => boolean
 }
 
 /**
@@ -36,7 +39,7 @@ export interface RegistryOptions {
  */
 export function registry(
   app: FastifyInstance,
-  { rules, sessions, cache, maxRequests }: RegistryOptions,
+  { rules, sessions, cache, maxRequests, isOperator }: RegistryOptions,
 ): void {
   errors(app)
   app.addHook('onSend', async (_request, reply) => void reply.headers(API_VERSION))
@@ -56,7 +59,9 @@ export function registry(
     const target = attempt(() => targetOf(request, exchange, sessions))
     if (!(target instanceof OciError) && target.ns !== undefined) reply.header('oci-namespace', target.ns)
     const isOpen = target instanceof OciError ? false : isOpenToAnybody(target, exchange)
-    exchange.principal = await authenticate(request, exchange, isOpen)
+    exchange.principal = isOperator(request.raw.socket)
+      ? OPERATOR
+      : await authenticate(request, exchange, isOpen)
     if (target instanceof OciError) throw target
     exchange.target = target
     authorize(exchange.principal, target, exchange)

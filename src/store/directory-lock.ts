@@ -66,6 +66,35 @@ export async function lockDirectory(
   }
 }
 
+/** A connection to whoever owns a cache directory; undefined when nobody does. Throws the system's error. */
+export async function connectToOwner(files: FileSystem, layout: Layout): Promise<Socket | undefined> {
+  const root = await files
+    .open(layout.root, constants.O_RDONLY | constants.O_DIRECTORY)
+    .catch((error: unknown) => {
+      if (hasCode(error, 'ENOENT')) return undefined
+      throw error
+    })
+  if (!root) return undefined
+  try {
+    return await new Promise<Socket | undefined>((resolve, reject) => {
+      const socket = connect(reachable(layout, root, layout.lock))
+      socket.once('connect', () => {
+        socket.removeAllListeners('error')
+        resolve(socket)
+      })
+      socket.once('error', error => {
+        if (hasCode(error, ...DEAD)) resolve(undefined)
+        else reject(error)
+      })
+    })
+  } finally {
+    await root.close()
+  }
+}
+
+/** What a socket that nobody listens on any more answers. */
+const DEAD = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK']
+
 /** A form of `path` that is short enough for a socket. */
 function reachable({ root }: Layout, handle: FileHandle, path: string): string {
   if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return path
@@ -134,7 +163,7 @@ function answers(path: string): Promise<boolean> {
       const code = codeOf(error)
       // EAGAIN: its queue is full.
       if (code === 'EAGAIN') resolve(true)
-      else if (['ECONNREFUSED', 'ENOENT', 'ENOTSOCK'].includes(code)) resolve(false)
+      else if (DEAD.includes(code)) resolve(false)
       else reject(error)
     })
   })

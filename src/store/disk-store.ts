@@ -1,4 +1,5 @@
 import * as nodeFiles from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import type { Digest } from '../oci/digest.js'
 import { BlobFiles } from './blob-files.js'
 import { CacheTrouble, type BlobStore, type Ingest, type StoredBlob, type StoredEntry } from './blob-store.js'
@@ -24,6 +25,8 @@ export interface DiskStoreOptions {
   readonly log?: StoreLog
   /** The time in milliseconds since 1970. */
   readonly clock?: () => number
+  /** Is given whoever connects to the socket that is the directory's lock. */
+  readonly onConnection?: ((socket: Socket) => void) | undefined
   /** How long nothing is written after the disk failed, in milliseconds; 30 s by default. */
   readonly writePause?: number
 }
@@ -177,7 +180,7 @@ export class DiskStore implements BlobStore {
   async #take(): Promise<void> {
     await this.#lock?.release()
     this.#lock = undefined
-    this.#lock = await takeDirectory(this.#files, this.#layout)
+    this.#lock = await takeDirectory(this.#files, this.#layout, this.#options.onConnection)
     this.#index.clear()
     this.#startIndexing()
   }

@@ -19,6 +19,8 @@ export interface Journal {
   append(entry: Entry): void
   /** Resolves when the entry, and all before it, are on the disk, or cannot be put there. */
   appendDurably(entry: Entry): Promise<void>
+  /** Resolves when all that was appended is in the file, or cannot be put there. */
+  settled(): Promise<void>
   close(): Promise<void>
 }
 
@@ -132,6 +134,7 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
       pending.push(lineOf(entry))
       return flush(true)
     },
+    settled: () => flush(false),
     async close() {
       await flush(false)
       await handle?.close().catch(() => undefined)

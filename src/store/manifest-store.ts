@@ -15,6 +15,7 @@ export interface ManifestStore {
   /** Drops the bytes; false when there were none. Throws CacheTrouble. */
   remove(digest: Digest): Promise<boolean>
   /** Resolves when all that was taken is written, or cannot be. */
+  settled(): Promise<void>
   close(): Promise<void>
 }
 
@@ -115,6 +116,9 @@ export function createManifestStore({
         const wasHeld = memory.delete(digest)
         return (await store.remove(digest)) || wasHeld
       })
+    },
+    async settled() {
+      await Promise.all(writing)
     },
     async close() {
       await Promise.all(writing)

@@ -49,6 +49,8 @@ export interface Membership {
   revoke(scope: Scope): Promise<void>
   /** Every manifest that is known and of use, the least used first. */
   manifests(): Iterable<KnownManifest & { readonly scope: Scope }>
+  /** Resolves when another process can read all that is known. */
+  settled(): Promise<void>
   close(): Promise<void>
 }
 
@@ -165,6 +167,7 @@ async function replayed({
         if (held.manifest) yield { scope, digest, ...held.manifest, proof: proofOf(held.at, now(), validity) }
       }
     },
+    settled: () => journal.settled(),
     close: () => journal.close(),
   }
   return {

@@ -52,6 +52,8 @@ export interface TagCache {
   dropAll(scope: Scope): Promise<void>
   /** Every tag of which something is known and of use, the least used first, with its newest answer. */
   list(): Iterable<TagName & KnownTag>
+  /** Resolves when another process can read all that is known. */
+  settled(): Promise<void>
   close(): Promise<void>
 }
 
@@ -196,6 +198,7 @@ async function replayed({
       }
       if (last) yield last
     },
+    settled: () => journal.settled(),
     close: () => journal.close(),
   }
   return {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { lockDirectory, type DirectoryLock } from './directory-lock.js'
 import { makeDirectory } from './durable.js'
@@ -5,13 +6,17 @@ import type { FileSystem } from './file-system.js'
 import type { Layout } from './layout.js'
 
 /**
- * Makes a cache directory this process's own, and removes what an earlier one left half-way in. Throws DirectoryInUse,
- * or the system's error.
+ * Makes a cache directory this process's own, and removes what an earlier one left half-way in. Whoever connects to it
+ * is given to `onConnection`. Throws DirectoryInUse, or the system's error.
  */
-export async function takeDirectory(files: FileSystem, layout: Layout): Promise<DirectoryLock> {
+export async function takeDirectory(
+  files: FileSystem,
+  layout: Layout,
+  onConnection?: (socket: Socket) => void,
+): Promise<DirectoryLock> {
   const { directory, root, blobs, ingest, quarantine } = layout
   for (const each of [directory, root, blobs, ingest, quarantine]) await makeDirectory(files, each)
-  const lock = await lockDirectory(files, layout)
+  const lock = await lockDirectory(files, layout, onConnection)
   try {
     for (const name of await files.readdir(ingest)) {
       await files.rm(join(ingest, name), { recursive: true, force: true })

@@ -104,7 +104,8 @@ export async function startEcr(options: EcrOptions = {}): Promise<Ecr> {
   })
   const spoolDirectory = await mkdtemp(join(options.temporaryDirectory ?? tmpdir(), 'ecr-stand-in-'))
   const profile = options.profile ?? 'ecr'
-  const stand: Stand = { profile, knobs, accounts, tokens, quotas, bucket, spoolDirectory }
+  const roles = new Map<string, string>()
+  const stand: Stand = { profile, knobs, accounts, tokens, roles, quotas, bucket, spoolDirectory }
 
   const registry = await listen({
     at: 'registry',

@@ -78,6 +78,10 @@ export interface Knobs {
   /** Epoch seconds that the token API gives as expiresAt, whatever is true (moto says 2015). */
   expiresAt: number | undefined
   expiredStatus: number
+  /** Seconds that the credentials of an assumed role are good for. */
+  roleTtl: number
+  /** The external id that a role asks for, by its ARN. */
+  externalIds: Record<string, string>
   /** Takes 127.0.0.1 and localhost as names of the first account, for clients that are pointed straight here. */
   loopbackHost: boolean
 
@@ -158,6 +162,8 @@ const ECR: Knobs = {
   tokenSize: 2704,
   expiresAt: undefined,
   expiredStatus: 403,
+  roleTtl: 3600,
+  externalIds: {},
   loopbackHost: false,
   patchStatus: 201,
   staleRange: true,

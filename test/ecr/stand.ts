@@ -11,6 +11,8 @@ export interface Stand {
   readonly knobs: Knobs
   readonly accounts: Accounts
   readonly tokens: Tokens
+  /** The roles that were assumed, by the access key that was given out for each. */
+  readonly roles: Map<string, string>
   readonly quotas: Quotas
   readonly bucket: LayerBucket
   /** Where large uploads are kept. */

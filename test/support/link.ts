@@ -16,6 +16,7 @@ export async function startLink(t: Test, target: string): Promise<Link> {
   let ownPort = 0
 
   async function mend(): Promise<void> {
+    if (server) return
     const opened = createServer(near => {
       const far = connect(Number(port), hostname)
       for (const [socket, other] of [

@@ -26,6 +26,7 @@ export interface MirrorUnderTest {
   readonly ecr: Ecr
   readonly app: App
   readonly url: string
+  readonly configFile: string
   /** The log so far, a parsed line each. */
   readonly log: readonly Record<string, unknown>[]
   /** A request with the user's credentials, unless `headers` says otherwise. */
@@ -89,6 +90,7 @@ export async function mirrorOf(
     ecr,
     app,
     url,
+    configFile: `${directory}/mirror.json`,
     log: lines,
     fetch: async (path, init = {}) =>
       (await fetch(url + path, {

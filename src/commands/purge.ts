@@ -1,0 +1,68 @@
+import type { Flags } from '../config/flags.js'
+import { loadConfig } from '../config/load.js'
+import type { Config } from '../config/schema.js'
+import { parseDigest } from '../oci/digest.js'
+import { OciError } from '../oci/error.js'
+import { parseImageName } from '../oci/image-name.js'
+import { PurgeAnswer } from '../operations/control.js'
+import type { PurgeTarget } from '../store/purge.js'
+import { createUpstreamTable } from '../upstream/upstream-table.js'
+import { inUnits } from './in-units.js'
+import { reachOwner } from './owner.js'
+import type { CreateApp } from './serve.js'
+import { CommandError, EXIT, type Surroundings } from './surroundings.js'
+
+/** Drops images or digests from the cache. Throws a CommandError when one is not there, after all were tried. */
+export async function purgeImages(
+  names: readonly string[],
+  flags: Flags,
+  surroundings: Surroundings,
+  createApp: CreateApp,
+): Promise<void> {
+  const { env, stdout } = surroundings
+  const { config } = await loadConfig({ env, flags, withoutUsers: true })
+  const targets = names.map(name => ({ name, target: purgeTarget(name, config) }))
+  const owner = await reachOwner(config, createApp, surroundings)
+  let absent = 0
+  try {
+    for (const { name, target } of targets) {
+      const answer = await owner.pool.request({
+        path: '/purge',
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(target),
+      })
+      const body: unknown = await answer.body.json()
+      if (answer.statusCode !== 200)
+        throw new CommandError(`${name} could not be dropped; the mirror's log says why`, EXIT.failed)
+      const { found, files, bytes } = PurgeAnswer.parse(body)
+      if (!found) absent++
+      stdout.write(
+        found ? `${name}: dropped, ${files} files, ${inUnits(bytes)}\n` : `${name}: not in the cache\n`,
+      )
+    }
+  } finally {
+    await owner.close()
+  }
+  if (absent > 0) throw new CommandError(`${absent} of ${names.length} were not in the cache`, EXIT.failed)
+}
+
+/** What a name means on this mirror. Throws a CommandError when it means nothing. */
+export function purgeTarget(text: string, { upstreams }: Config): PurgeTarget {
+  const digest = parseDigest(text)
+  if (digest) return { digest }
+  const image = parseImageName(text)
+  if (!image)
+    throw new CommandError(
+      `${JSON.stringify(text)} is neither an image, such as team/app:1.0, nor a digest`,
+      EXIT.usage,
+    )
+  const table = createUpstreamTable(upstreams.map(settings => ({ name: settings.name, settings })))
+  const selected = table.select({ name: image.name })
+  if (selected instanceof OciError || selected.repository === undefined)
+    throw new CommandError(`${text}: none of the configured registries is meant`, EXIT.usage)
+  const { host, repositoryPrefix } = selected.upstream.settings
+  const repository =
+    repositoryPrefix === '' ? selected.repository : `${repositoryPrefix}/${selected.repository}`
+  return { scope: { registry: host, repository }, ...image.reference }
+}

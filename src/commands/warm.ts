@@ -1,0 +1,188 @@
+import type { Pool } from 'undici'
+import type { Flags } from '../config/flags.js'
+import { loadConfig } from '../config/load.js'
+import type { Digest } from '../oci/digest.js'
+import { ociErrorIn } from '../upstream/dialect.js'
+import { parseImageName, type ImageName } from '../oci/image-name.js'
+import { blobsOf, parseManifest, platformText, type Descriptor } from '../oci/manifest.js'
+import { referenceText } from '../oci/reference.js'
+import { inUnits } from './in-units.js'
+import { reachOwner } from './owner.js'
+import { createProgress, type Progress } from './progress.js'
+import type { CreateApp } from './serve.js'
+import { CommandError, EXIT, type Surroundings } from './surroundings.js'
+
+export interface WarmFlags extends Flags {
+  /** Such as linux/arm64; left out: all. */
+  readonly platform?: string | undefined
+}
+
+/** All that the known clients ask for, so that the answer is the one that they would get. */
+const ACCEPT = [
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+].join(', ')
+
+/** Blobs that are fetched at a time; large ones come in several ranges by themselves. */
+const SIDE_BY_SIDE = 3
+
+/**
+ * Fills the cache with images, by pulling them through the mirror that owns it. What is there already is not fetched
+ * again. Throws a CommandError when something could not be had, after everything else was fetched.
+ */
+export async function warmImages(
+  names: readonly string[],
+  { platform, ...flags }: WarmFlags,
+  surroundings: Surroundings,
+  createApp: CreateApp,
+): Promise<void> {
+  const { env, stdout, stderr } = surroundings
+  const { config } = await loadConfig({ env, flags, withoutUsers: true })
+  const images = names.map(text => ({ text, image: imageNamed(text) }))
+  const owner = await reachOwner(config, createApp, surroundings)
+  const failures: string[] = []
+  try {
+    for (const { text, image } of images) {
+      stdout.write(`${text}\n`)
+      const progress = createProgress(stdout)
+      const outcome = await warm(owner.pool, image, platform, progress).finally(() => progress.end())
+      for (const failure of outcome.failures) stderr.write(`ecr-mirror: ${text}: ${failure}\n`)
+      if (outcome.failures.length > 0) failures.push(text)
+      else
+        stdout.write(
+          `  in the cache: ${inUnits(outcome.bytes)}, ${inUnits(outcome.fetched)} of it fetched now\n`,
+        )
+    }
+  } finally {
+    await owner.close()
+  }
+  if (failures.length > 0)
+    throw new CommandError(`not all is in the cache of: ${failures.join(', ')}`, EXIT.failed)
+}
+
+function imageNamed(text: string): ImageName {
+  const image = parseImageName(text)
+  if (image) return image
+  throw new CommandError(`${JSON.stringify(text)} is no image; expected one such as team/app:1.0`, EXIT.usage)
+}
+
+interface Outcome {
+  readonly failures: string[]
+  /** Of all blobs, and of those that were not there before. */
+  bytes: number
+  fetched: number
+}
+
+async function warm(
+  pool: Pool,
+  { name, reference }: ImageName,
+  platform: string | undefined,
+  progress: Progress,
+): Promise<Outcome> {
+  const outcome: Outcome = { failures: [], bytes: 0, fetched: 0 }
+  const blobs = new Map<Digest, Descriptor>()
+  try {
+    for (const manifest of await manifestsOf(pool, name, referenceText(reference), platform)) {
+      for (const blob of blobsOf(parseManifest(manifest))) blobs.set(blob.digest, blob)
+    }
+  } catch (error) {
+    outcome.failures.push(reasonOf(error))
+    return outcome
+  }
+  const waiting = [...blobs.values()]
+  const next = async (): Promise<void> => {
+    for (let blob = waiting.shift(); blob; blob = waiting.shift()) {
+      try {
+        await warmBlob(pool, name, blob.digest, progress, outcome)
+      } catch (error) {
+        outcome.failures.push(`${blob.digest}: ${reasonOf(error)}`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, next))
+  return outcome
+}
+
+/** The image's manifest, or those of an index, of one platform or of all. */
+async function manifestsOf(
+  pool: Pool,
+  name: string,
+  reference: string,
+  platform: string | undefined,
+): Promise<Buffer[]> {
+  const top = await manifest(pool, name, reference)
+  const children = parseManifest(top)?.manifests ?? []
+  if (children.length === 0) return [top]
+  const wanted = children.filter(
+    child => platform === undefined || (child.platform && isPlatform(platformText(child.platform), platform)),
+  )
+  if (wanted.length === 0) {
+    const known = children.flatMap(child => (child.platform ? [platformText(child.platform)] : []))
+    throw new Error(`there is no ${platform ?? ''} in it; there is ${known.join(', ')}`)
+  }
+  return Promise.all(wanted.map(child => manifest(pool, name, child.digest)))
+}
+
+/** `linux/arm64` means whatever variant of it there is. */
+function isPlatform(platform: string, wanted: string): boolean {
+  return platform === wanted || platform.startsWith(`${wanted}/`)
+}
+
+async function manifest(pool: Pool, name: string, reference: string): Promise<Buffer> {
+  const answer = await pool.request({
+    path: `/v2/${name}/manifests/${reference}`,
+    method: 'GET',
+    headers: { accept: ACCEPT },
+  })
+  const bytes = Buffer.from(await answer.body.arrayBuffer())
+  if (answer.statusCode !== 200) throw new Error(messageIn(bytes, answer.statusCode))
+  return bytes
+}
+
+async function warmBlob(
+  pool: Pool,
+  name: string,
+  digest: Digest,
+  progress: Progress,
+  outcome: Outcome,
+): Promise<void> {
+  const path = `/v2/${name}/blobs/${digest}`
+  const head = await pool.request({ path, method: 'HEAD' })
+  await head.body.dump()
+  const size = Number(head.headers['content-length'] ?? 0)
+  const label = `${digest.slice(0, 'sha256:'.length + 12)}…`
+  if (head.statusCode === 200 && ['hit', 'stale'].includes(String(head.headers['x-cache']))) {
+    outcome.bytes += size
+    progress.begin(label, size).over('there already')
+    return
+  }
+  const answer = await pool.request({ path, method: 'GET' })
+  if (answer.statusCode !== 200) {
+    const bytes = Buffer.from(await answer.body.arrayBuffer())
+    throw new Error(messageIn(bytes, answer.statusCode))
+  }
+  const transfer = progress.begin(label, Number(answer.headers['content-length'] ?? 0))
+  let received = 0
+  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+    received += chunk.length
+    transfer.advance(chunk.length)
+  }
+  outcome.bytes += received
+  const how = String(answer.headers['x-cache'])
+  if (how === 'bypass') {
+    transfer.over('not kept')
+    throw new Error('the cache does not take it; /readyz and the log say why')
+  }
+  if (how !== 'hit') outcome.fetched += received
+  transfer.over(how === 'hit' ? 'there already' : 'fetched')
+}
+
+function messageIn(bytes: Buffer, status: number): string {
+  return ociErrorIn(bytes.toString('utf8'))?.message ?? `status ${status}`
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,35 @@
+import { Readable, Writable } from 'node:stream'
+import { createApp } from '../../src/app.js'
+import { run } from '../../src/commands/run.js'
+import type { Surroundings } from '../../src/commands/surroundings.js'
+
+export interface CommandResult {
+  readonly code: number | undefined
+  readonly out: string
+  readonly err: string
+}
+
+/** Runs a command in this process, with standard streams of its own. */
+export async function runCommand(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<CommandResult> {
+  const [out, err] = [new Collected(), new Collected()]
+  const surroundings = {
+    env,
+    stdin: Readable.from([]),
+    stdout: out,
+    stderr: err,
+    onHangup: () => undefined,
+  } as unknown as Surroundings
+  const code = await run(args, surroundings, createApp)
+  return { code, out: out.text, err: err.text }
+}
+
+class Collected extends Writable {
+  text = ''
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.text += chunk.toString('utf8')
+    done()
+  }
+}
