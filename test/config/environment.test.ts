@@ -93,11 +93,15 @@ t.test('users that are wrong are counted and never shown', async t => {
 
 t.test('an unknown name is refused with what was probably meant', async t => {
   t.same(
-    await refusal({ ECR_MIRROR_LOGLEVEL: 'info', ECR_MIRROR_WIBBLE: 'x', ECR_MIRROR_CACHE_TAGS_TTL: '10s' }),
+    await refusal({
+      ECR_MIRROR_LOGLEVEL: 'info',
+      ECR_MIRROR_WIBBLE: 'x',
+      ECR_MIRROR_CACHE_SHARED_BUCKET: 'b',
+    }),
     [
       'ECR_MIRROR_LOGLEVEL: unknown setting (did you mean ECR_MIRROR_LOG_LEVEL?)',
       'ECR_MIRROR_WIBBLE: unknown setting',
-      'ECR_MIRROR_CACHE_TAGS_TTL: this version does not cache tags yet; unset it',
+      'ECR_MIRROR_CACHE_SHARED_BUCKET: this version does not have a shared cache yet; unset it',
     ],
   )
 })
