@@ -27,11 +27,17 @@ export function watchReachability(clock: Clock = performance): {
   readonly reachability: Reachability
 } {
   let awaySince: number | undefined
-  let askAgainAt = 0
+  /** Undefined while it answers or fails at once. */
+  let askAgainAt: number | undefined
 
   function away(tookMs: number): void {
     awaySince ??= clock.now()
-    if (tookMs >= SLOW) askAgainAt = clock.now() + PAUSE
+    askAgainAt = tookMs >= SLOW ? clock.now() + PAUSE : undefined
+  }
+
+  function answered(): void {
+    awaySince = undefined
+    askAgainAt = undefined
   }
 
   return {
@@ -42,7 +48,7 @@ export function watchReachability(clock: Clock = performance): {
         const answer = await send(request)
         if (answer.statusCode >= 500) away(took())
         // Of a rate that is used up nothing follows for other requests.
-        else if (answer.statusCode !== 429) awaySince = undefined
+        else if (answer.statusCode !== 429) answered()
         return answer
       } catch (error) {
         if (!request.signal.aborted && verdictOf(error) === 'away' && !isThrottled(error)) away(took())
@@ -54,7 +60,7 @@ export function watchReachability(clock: Clock = performance): {
         return awaySince === undefined ? undefined : clock.now() - awaySince
       },
       worthAsking() {
-        if (awaySince === undefined) return true
+        if (askAgainAt === undefined) return true
         if (clock.now() < askAgainAt) return false
         askAgainAt = clock.now() + PAUSE
         return true

@@ -157,7 +157,7 @@ t.test('autonomy is told, and is as long as is told', { timeout: 120_000 }, asyn
     /has not answered for 0\.0 h; what is cached is served for 24\.0 h/,
   )
   mirror.clock.now += 0.2 * HOUR
-  t.same(await mirror.pull('app'), ['502'], 'and then no longer')
+  t.match(await mirror.pull('app'), [/^50[23]$/], 'and then no longer')
 })
 
 t.test('a no that comes in the middle of an outage of the rest is a no', async t => {
@@ -179,7 +179,8 @@ t.test('a no that comes in the middle of an outage of the rest is a no', async t
     await stale.arrayBuffer()
   }
   ecr.knobs.answer.BatchCheckLayerAvailability = [{ status: 403, times: 9 }]
-  t.equal((await fetch(`/v2/team/app/blobs/${layer}`)).status, 403)
+  const refused = await fetch(`/v2/team/app/blobs/${layer}`)
+  t.equal(refused.status, 403, String(refused.headers.get('x-cache')))
   await links['the registry'].cut()
   t.equal((await fetch(`/v2/team/app/blobs/${layer}`)).status, 502, 'which is remembered')
 })
