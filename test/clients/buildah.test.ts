@@ -51,11 +51,17 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
 
     await stage.expireToken()
     const calls = stage.tokenCalls()
+    // What was pushed through a mirror that keeps it is pulled without asking anybody.
+    const renewals = cached ? 0 : 1
     const id = await succeed(
       'buildah',
       buildah('empty', 'pull', '--quiet', '--tls-verify=false', ...authfile, `${image}:1`),
     )
-    t.equal(stage.tokenCalls(), calls + 1, 'a token that has expired costs one renewal')
+    t.equal(
+      stage.tokenCalls(),
+      calls + renewals,
+      'a token that has expired costs one renewal, if it is needed',
+    )
     const container = (await succeed('buildah', buildah('empty', 'from', '--pull-never', id.trim()))).trim()
     const mounted = (await succeed('buildah', buildah('empty', 'mount', container))).trim()
     t.ok(context.noise.equals(await readFile(join(mounted, context.path))), 'a file comes back as it went')
@@ -64,7 +70,7 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
 
     await stage.expireToken()
     await push('2')
-    t.equal(stage.tokenCalls(), calls + 2, 'a push renews the next one')
+    t.equal(stage.tokenCalls(), calls + renewals + 1, 'a push renews the next one')
     t.equal(await farSide.digestOf('team/app', '2'), digest)
     stage.assertNothingLeaked(t)
   })

@@ -46,8 +46,14 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     t.equal(await docker('images', '--all', '--quiet'), '', 'the store is empty')
     await stage.expireToken()
     const calls = stage.tokenCalls()
+    // What was pushed through a mirror that keeps it is pulled without asking anybody.
+    const renewals = cached ? 0 : 1
     await docker('pull', `${image}:1`)
-    t.equal(stage.tokenCalls(), calls + 1, 'a token that has expired costs one renewal')
+    t.equal(
+      stage.tokenCalls(),
+      calls + renewals,
+      'a token that has expired costs one renewal, if it is needed',
+    )
     const format = ['--format', '{{index .RepoDigests 0}}']
     t.equal((await docker('image', 'inspect', ...format, `${image}:1`)).trim(), `${image}@${digest}`)
     t.equal(await docker('run', '--rm', '--network', 'none', `${image}:1`), 'made\n', 'what comes back runs')
@@ -59,7 +65,7 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     await docker('tag', `${image}:1`, `${image}:2`)
     await stage.expireToken()
     t.equal(digestIn(await docker('push', `${image}:2`)), digest)
-    t.equal(stage.tokenCalls(), calls + 2, 'a push renews the next one')
+    t.equal(stage.tokenCalls(), calls + renewals + 1, 'a push renews the next one')
     t.equal(await farSide.digestOf('team/app', '2'), digest)
 
     const missing = await runClient('docker', ['pull', `${image}:none`], options)

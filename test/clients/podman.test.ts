@@ -61,8 +61,14 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
 
     await stage.expireToken()
     const calls = stage.tokenCalls()
+    // What was pushed through a mirror that keeps it is pulled without asking anybody.
+    const renewals = cached ? 0 : 1
     await succeed('podman', podman('empty', 'pull', '--tls-verify=false', ...authfile, `${image}:1`))
-    t.equal(stage.tokenCalls(), calls + 1, 'a token that has expired costs one renewal')
+    t.equal(
+      stage.tokenCalls(),
+      calls + renewals,
+      'a token that has expired costs one renewal, if it is needed',
+    )
     const format = ['--format', '{{.Digest}}']
     const pulled = await succeed('podman', podman('empty', 'image', 'inspect', ...format, `${image}:1`))
     t.equal(pulled.trim(), digest, 'the image comes back under the same digest')
@@ -75,7 +81,7 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
 
     await stage.expireToken()
     await push('2')
-    t.equal(stage.tokenCalls(), calls + 2, 'a push renews the next one')
+    t.equal(stage.tokenCalls(), calls + renewals + 1, 'a push renews the next one')
     t.equal(await farSide.digestOf('team/app', '2'), digest)
 
     const missing = await runClient(

@@ -53,6 +53,8 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
 
     await stage.expireToken()
     const calls = stage.tokenCalls()
+    // What was pushed through a mirror that keeps it is pulled without asking anybody.
+    const renewals = cached ? 0 : 1
     const pulled = join(directory, 'pulled')
     await succeed('skopeo', [
       'copy',
@@ -63,7 +65,11 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
       `${image}:1`,
       `oci:${pulled}:1`,
     ])
-    t.equal(stage.tokenCalls(), calls + 1, 'a token that has expired costs one renewal')
+    t.equal(
+      stage.tokenCalls(),
+      calls + renewals,
+      'a token that has expired costs one renewal, if it is needed',
+    )
     const blobs = await blobsIn(pushed)
     t.ok(blobs.length >= 9, 'two images and an index have so many blobs')
     t.same(await blobsIn(pulled), blobs, 'everything comes back under the same digest')
@@ -71,7 +77,7 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
 
     await stage.expireToken()
     await push('2')
-    t.equal(stage.tokenCalls(), calls + 2, 'a push renews the next one')
+    t.equal(stage.tokenCalls(), calls + renewals + 1, 'a push renews the next one')
     t.equal(await farSide.digestOf('team/app', '2'), digest)
 
     const listed = await succeed('skopeo', ['list-tags', ...authfile, '--tls-verify=false', image])

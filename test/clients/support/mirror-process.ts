@@ -45,7 +45,9 @@ export async function startMirrorProcess(
       listen: '127.0.0.1:0',
       operations: { listen: '127.0.0.1:0' },
       log: { level: 'info', format: 'json' },
-      ...(cached && { cache: { directory: cacheDirectory ?? join(directory, 'cache') } }),
+      ...(cached && {
+        cache: { directory: cacheDirectory ?? join(directory, 'cache'), tags: { ttl: '1h' } },
+      }),
       upstreams: [
         { name: 'main', host: ecr.host, endpoint, apiEndpoint: ecr.url, redirectHosts: [ecr.s3Host] },
       ],
