@@ -9,8 +9,8 @@ import type { Layout } from './layout.js'
  * or the system's error.
  */
 export async function takeDirectory(files: FileSystem, layout: Layout): Promise<DirectoryLock> {
-  const { directory, root, blobs, ingest, quarantine } = layout
-  for (const each of [directory, root, blobs, ingest, quarantine]) await makeDirectory(files, each)
+  const { directory, root, blobs, ingest, partial, quarantine } = layout
+  for (const each of [directory, root, blobs, ingest, partial, quarantine]) await makeDirectory(files, each)
   const lock = await lockDirectory(files, layout)
   try {
     for (const name of await files.readdir(ingest)) {

@@ -295,6 +295,7 @@ t.test('the directory holds nothing but what is documented', async t => {
     'blobs',
     'ingest',
     'membership.journal',
+    'partial',
     'quarantine',
   ])
   t.same(await readdir(join(directory, 'v1/ingest')), [])
