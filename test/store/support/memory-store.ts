@@ -25,6 +25,9 @@ export class MemoryStore implements BlobStore {
   beforeRead: (position: number) => Promise<void> = async () => undefined
   /** Awaited before each write of an ingest. */
   beforeWrite: () => Promise<void> = async () => undefined
+  /** Awaited before each read of an ingest, and before one is suspended. */
+  beforeIngestRead: (position: number) => Promise<void> = async () => undefined
+  beforeSuspend: () => Promise<void> = async () => undefined
   /** Awaited after `open` has looked, and before it says what it found. */
   beforeOpen: () => Promise<void> = async () => undefined
 
@@ -74,6 +77,7 @@ export class MemoryStore implements BlobStore {
     return {
       size,
       read: async (buffer, position) => {
+        await this.beforeIngestRead(position)
         this.#check('read')
         return bytes.copy(buffer, 0, position)
       },
@@ -95,7 +99,7 @@ export class MemoryStore implements BlobStore {
         return this.#hold(blob)
       },
       suspend: async (digest, present) => {
-        await Promise.resolve()
+        await this.beforeSuspend()
         this.#check('suspend')
         if (over || suspended) throw new Error('suspended after its end')
         suspended = true
