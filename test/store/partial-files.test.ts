@@ -52,8 +52,11 @@ const fileOf = (directory: string, of: TestBlob): string => join(directory, 'v1/
 t.test('what was suspended survives one restart and the next, for the owner only', async t => {
   const directory = t.testdir()
   const first = await open(t, directory)
-  t.equal(await suspend(first, blob, 3 * BLOCK), true)
+  const ingest = await first.ingest(blob.bytes.length)
+  await ingest.write(blob.bytes.subarray(0, 3 * BLOCK), 0)
+  t.equal(await ingest.suspend(blob.digest, [{ first: 0, last: 3 * BLOCK - 1 }]), true)
   t.equal((await first.stats()).reservedBytes, 0, 'its room is given back')
+  await ingest.discard()
   await first.close()
   t.same(kept(directory), [nameOf(blob)])
   t.equal(statSync(fileOf(directory, blob)).mode & 0o777, 0o600)
@@ -106,6 +109,7 @@ t.test('a record that is missing or does not fit is not believed, and its file i
     'an end before its beginning': withRecord(`{"size":${length},"present":[[9,5]]}`),
     'no numbers': withRecord(`{"size":${length},"present":[["0","9"]]}`),
     'no pairs': withRecord(`{"size":${length},"present":[5]}`),
+    'more than any has': withRecord(`{"size":${length},"present":[[0,1]]}`.padEnd(1024 * 1024 + 1)),
     'a length beyond all': file => {
       truncateSync(file, length)
       appendFileSync(file, '9'.repeat(10))
@@ -233,6 +237,31 @@ t.test('a disk that fails keeps nothing, and leaves nothing', async t => {
     await t.rejects(store.resume(blob.digest), { code: 'EIO' }, 'it pauses')
     now += 31_000
   }
+})
+
+t.test('a file that could not be written to is not kept', async t => {
+  const directory = t.testdir()
+  let failing = false
+  const files = {
+    ...nodeFiles,
+    open: async (...args: Parameters<FileSystem['open']>) => {
+      const handle = await nodeFiles.open(...args)
+      const write = handle.write.bind(handle)
+      handle.write = (async (...given: Parameters<typeof write>) => {
+        if (failing) throw Object.assign(new Error('made up'), { code: 'EIO' })
+        return write(...given)
+      }) as typeof write
+      return handle
+    },
+  } as FileSystem
+  const store = await open(t, directory, {}, files)
+  const ingest = await store.ingest(blob.bytes.length)
+  failing = true
+  await t.rejects(ingest.write(blob.bytes, 0), { code: 'EIO' })
+  failing = false
+  await t.rejects(ingest.suspend(blob.digest, [{ first: 0, last: 9 }]), { code: 'EIO' })
+  await ingest.discard()
+  t.same([...kept(directory), ...inIngest(directory)], [])
 })
 
 t.test('a store that was closed neither keeps nor gives', async t => {
