@@ -7,7 +7,14 @@ export type BlobCacheEvent =
       readonly digest: Digest
       readonly size: number
     }
-  /** Nobody wanted it any more; `received` bytes were thrown away. */
+  /** It goes on from `received` bytes that an earlier one left, or leaves them to a later one. All in bytes. */
+  | {
+      readonly kind: 'fill resumed' | 'fill suspended'
+      readonly digest: Digest
+      readonly size: number
+      readonly received: number
+    }
+  /** Nobody wanted it any more. */
   | {
       readonly kind: 'fill abandoned'
       readonly digest: Digest

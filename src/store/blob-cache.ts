@@ -43,7 +43,7 @@ export interface BlobCache {
    * when there is nothing to be had, CacheTrouble when the store cannot take it, and the signal's reason.
    */
   lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease>
-  /** Gives up what is being downloaded; its readers' reads throw. */
+  /** Gives up what is being downloaded, for a later start to go on from; its readers' reads throw. */
   close(): Promise<void>
 }
 
@@ -118,7 +118,9 @@ export function createBlobCache({
       fills.delete(digest)
       fillsOver++
     }
-    const fill = new Fill({ digest, source, store, limits, clock, random, onEvent: tell, onOver })
+    const earlier = [...running].filter(each => each.digest === digest)
+    const after = Promise.all(earlier.map(({ finished }) => finished))
+    const fill = new Fill({ digest, source, store, limits, clock, random, onEvent: tell, onOver, after })
     fills.set(digest, fill)
     running.add(fill)
     void fill.finished.then(() => running.delete(fill))

@@ -9,6 +9,12 @@ export interface BlobStore {
   open(digest: Digest): Promise<StoredBlob | undefined>
   /** Room for a blob of `size` bytes on its way in. Throws CacheTrouble when the store cannot take it now. */
   ingest(size: number): Promise<Ingest>
+  /**
+   * Takes over what an interrupted ingest of the blob left (`Ingest.suspend`); from then on it is the caller's alone.
+   * Undefined when there is none. What is in it is as good as the disk that kept it: nobody has checked its digest.
+   * Throws CacheTrouble when the store cannot take the blob now.
+   */
+  resume(digest: Digest): Promise<Suspended | undefined>
   /** Puts a blob that turned out bad where no later `open` finds it. Who holds it keeps reading what it was. */
   setAside(digest: Digest): Promise<void>
   /** Drops a blob; false when there was none. Who holds it keeps it. */
@@ -40,6 +46,18 @@ export interface StoredBlob extends ReadableBytes {
   release(): void
 }
 
+/** Bytes of a blob from `first` to `last`, both inclusive. */
+export interface Extent {
+  readonly first: number
+  readonly last: number
+}
+
+export interface Suspended {
+  readonly ingest: Ingest
+  /** What is there already, in order and apart. */
+  readonly present: readonly Extent[]
+}
+
 /** A blob on its way in: a temporary file that nobody finds under a digest. */
 export interface Ingest extends ReadableBytes {
   /** Writes all of `bytes` at `position`, or throws CacheTrouble. */
@@ -50,7 +68,13 @@ export interface Ingest extends ReadableBytes {
    * `discard`.
    */
   commit(digest: Digest): Promise<StoredBlob>
-  /** Gives up what was not committed; further calls, and calls after a commit, do nothing. */
+  /**
+   * Keeps what was written, which is `present`, for whoever resumes the blob; it takes the place of what was kept
+   * before. Reading goes on until `discard`, which leaves what is kept alone. False when there is not the room to keep
+   * so much. Throws CacheTrouble, and then nothing is kept.
+   */
+  suspend(digest: Digest, present: readonly Extent[]): Promise<boolean>
+  /** Gives up what was neither committed nor kept; further calls, and calls after a commit, do nothing. */
   discard(): Promise<void>
 }
 

@@ -2,13 +2,23 @@ import * as nodeFiles from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { Digest } from '../oci/digest.js'
 import { BlobFiles } from './blob-files.js'
-import { CacheTrouble, type BlobStore, type Ingest, type StoredBlob, type StoredEntry } from './blob-store.js'
+import {
+  CacheTrouble,
+  type BlobStore,
+  type Extent,
+  type Ingest,
+  type StoredBlob,
+  type StoredEntry,
+  type Suspended,
+} from './blob-store.js'
 import { DirectoryInUse, type DirectoryLock } from './directory-lock.js'
 import { DiskIndex } from './disk-index.js'
 import { diskIngest, type DiskIngestOptions } from './disk-ingest.js'
 import type { DiskStoreStats } from './disk-store-stats.js'
 import type { FileSystem } from './file-system.js'
 import { layoutOf, type Layout } from './layout.js'
+import { bytesIn } from './part-table.js'
+import { PartialFiles } from './partial-files.js'
 import { rebuild } from './rebuild.js'
 import { Room, type MinFree } from './room.js'
 import type { StoreLog } from './store-log.js'
@@ -34,6 +44,7 @@ export interface DiskStoreOptions {
 const WRITE_PAUSE = 30_000
 /** Of `maxSize`, on top of it. */
 const QUARANTINE_SHARE = 1 / 20
+const PARTIAL_SHARE = 1 / 10
 
 /**
  * Opens a cache directory. Throws DirectoryInUse when another process owns it; with any other trouble the store is
@@ -56,6 +67,7 @@ export class DiskStore implements BlobStore {
   readonly #troubles: Troubles
   readonly #index = new DiskIndex()
   readonly #blobs: BlobFiles
+  readonly #partials: PartialFiles
   readonly #room: Room
   readonly #turns = new Turns()
   readonly #closing = new AbortController()
@@ -80,6 +92,12 @@ export class DiskStore implements BlobStore {
       log,
       clock,
       maxQuarantine: maxSize * QUARANTINE_SHARE,
+    })
+    this.#partials = new PartialFiles({
+      files,
+      layout: this.#layout,
+      clock,
+      maxBytes: maxSize * PARTIAL_SHARE,
     })
     this.#room = new Room({
       index: this.#index,
@@ -112,17 +130,11 @@ export class DiskStore implements BlobStore {
   }
 
   async ingest(size: number): Promise<Ingest> {
-    this.#closing.signal.throwIfAborted()
-    const paused = this.#troubles.writePaused
-    if (paused !== undefined) throw new CacheTrouble(paused)
-    try {
-      await this.#turns.take('directory', async () => {
-        if (!(await this.#lock?.intact())) await this.#take()
-      })
-      return await this.#beginIngest(size)
-    } catch (error) {
-      throw this.#troubles.writing(error)
-    }
+    return this.#writing(() => this.#beginIngest(size))
+  }
+
+  async resume(digest: Digest): Promise<Suspended | undefined> {
+    return this.#writing(() => this.#takeOver(digest))
   }
 
   async setAside(digest: Digest): Promise<void> {
@@ -177,10 +189,26 @@ export class DiskStore implements BlobStore {
     })
   }
 
+  /** Begins what writes, unless nothing is written now. */
+  async #writing<T>(begin: () => Promise<T>): Promise<T> {
+    this.#closing.signal.throwIfAborted()
+    const paused = this.#troubles.writePaused
+    if (paused !== undefined) throw new CacheTrouble(paused)
+    try {
+      await this.#turns.take('directory', async () => {
+        if (!(await this.#lock?.intact())) await this.#take()
+      })
+      return await begin()
+    } catch (error) {
+      throw this.#troubles.writing(error)
+    }
+  }
+
   async #take(): Promise<void> {
     await this.#lock?.release()
     this.#lock = undefined
     this.#lock = await takeDirectory(this.#files, this.#layout, this.#options.onConnection)
+    await this.#partials.thinOut()
     this.#index.clear()
     this.#startIndexing()
   }
@@ -207,19 +235,37 @@ export class DiskStore implements BlobStore {
     try {
       const path = this.#layout.temporary()
       const handle = await this.#files.open(path, 'wx+', 0o600)
-      return diskIngest({
-        files: this.#files,
-        size,
-        handle,
-        path,
-        reservation,
-        publish: this.#publish,
-        troubles: this.#troubles,
-      })
+      return this.#ingestInto({ size, handle, path, reservation })
     } catch (error) {
       reservation.end()
       throw error
     }
+  }
+
+  async #takeOver(digest: Digest): Promise<Suspended | undefined> {
+    const partial = await this.#partials.take(digest)
+    if (!partial) return undefined
+    const { size, handle, path, present } = partial
+    try {
+      const reservation = await this.#room.reserve(size, bytesIn(present))
+      return { ingest: this.#ingestInto({ size, handle, path, reservation }), present }
+    } catch (error) {
+      // It may fit later.
+      const kept = await this.#partials.keep(digest, partial).catch(() => false)
+      if (!kept) await this.#files.unlink(path).catch(() => undefined)
+      await handle.close()
+      throw error
+    }
+  }
+
+  #ingestInto(file: Pick<DiskIngestOptions, 'size' | 'handle' | 'path' | 'reservation'>): Ingest {
+    return diskIngest({
+      ...file,
+      files: this.#files,
+      publish: this.#publish,
+      keep: this.#keep,
+      troubles: this.#troubles,
+    })
   }
 
   readonly #publish = async (digest: Digest, ingest: DiskIngestOptions): Promise<StoredBlob> => {
@@ -232,6 +278,22 @@ export class DiskStore implements BlobStore {
       const blob = await this.#blobs.put(digest, handle, path, () => reservation.end())
       this.#troubles.wrote()
       return blob
+    } catch (error) {
+      throw this.#troubles.writing(error)
+    }
+  }
+
+  readonly #keep = async (
+    digest: Digest,
+    { handle, path, size, reservation }: DiskIngestOptions,
+    present: readonly Extent[],
+  ): Promise<boolean> => {
+    try {
+      this.#closing.signal.throwIfAborted()
+      const kept = await this.#partials.keep(digest, { handle, path, size, present })
+      // What is kept is counted by itself.
+      if (kept) reservation.end()
+      return kept
     } catch (error) {
       throw this.#troubles.writing(error)
     }

@@ -21,9 +21,9 @@ export interface DownloadLimits {
 
 export interface DownloadOptions {
   readonly source: BlobSource
-  /** The blob as it was opened, from its first byte on. */
+  /** The blob as it was opened, at the first byte that is missing. */
   readonly opened: OpenedBlob
-  /** The part of the table that `opened` gives; undefined for an empty blob. */
+  /** The part of the table that `opened` gives; undefined when nothing is missing. */
   readonly first: Part | undefined
   readonly table: PartTable
   /** Puts bytes where they belong. Throws CacheTrouble. */
@@ -42,8 +42,8 @@ export interface DownloadOptions {
 export interface Download {
   /**
    * Resolves when all bytes are there and nothing is under way any more. Throws what ended it, once nothing is being
-   * written: CacheTrouble, the OciError of a registry that refuses or of a source that cannot be relied on, or the
-   * signal's reason.
+   * written: CacheTrouble; Unrepairable for a registry that refuses or a source that cannot be relied on; the OciError
+   * of an upstream that gave nothing for too long; or the signal's reason.
    */
   readonly done: Promise<void>
   /** A reader waits for the byte at `position`. */
@@ -71,7 +71,7 @@ export function startDownload(options: DownloadOptions): Download {
   const settled = new Promise<void>(resolve => (settle = resolve))
 
   function fail(error: Error): void {
-    stop.abort(error instanceof Unrepairable ? error.reason : error)
+    stop.abort(error)
   }
 
   function fetch(part: Part, body?: OpenedBlob): void {

@@ -1,17 +1,16 @@
-import { Readable } from 'node:stream'
-import { digestOf, algorithmOf, type Digest } from '../oci/digest.js'
-import { OciError } from '../oci/error.js'
+import type { Digest } from '../oci/digest.js'
+import { begin, type Beginning } from './beginning.js'
 import type { BlobCacheEvent } from './blob-cache-event.js'
-import type { BlobSource, OpenedBlob } from './blob-source.js'
+import type { BlobSource } from './blob-source.js'
 import { CacheTrouble, type BlobStore, type Ingest } from './blob-store.js'
-import { watchSilence, type Clock } from './clock.js'
+import type { Clock } from './clock.js'
 import { startDownload, type DownloadLimits } from './download.js'
 import { hasDigest } from './hash-follower.js'
 import { DigestMismatch, type CacheResult, type Lease } from './lease.js'
-import { PartTable } from './part-table.js'
+import type { PartTable } from './part-table.js'
 import { abandon } from './receive.js'
-import { somethingElse } from './unrepairable.js'
 import { SharedBlob } from './shared-blob.js'
+import { Unrepairable } from './unrepairable.js'
 import { Wakers } from './wakers.js'
 
 export interface FillLimits extends DownloadLimits {
@@ -31,6 +30,8 @@ export interface FillOptions {
   readonly onEvent: (event: BlobCacheEvent) => void
   /** From now on it cannot be joined: it has failed, or the blob is stored. */
   readonly onOver: () => void
+  /** What it waits for before it begins: the end of an earlier one, which may leave something to go on from. */
+  readonly after: Promise<unknown>
 }
 
 interface Opened {
@@ -50,6 +51,8 @@ export class Fill {
   readonly finished: Promise<void>
   #opened: Opened | undefined
   #failure: Error | undefined
+  /** It failed for want of bytes, and those that are there may be gone on from. */
+  #interrupted = false
   /** Readers, and those who wait to become one. */
   #users = 0
   #joinable = true
@@ -66,6 +69,10 @@ export class Fill {
     this.finished = this.#fill()
       .catch((error: unknown) => this.#fail(asError(error)))
       .finally(() => this.#finish())
+  }
+
+  get digest(): Digest {
+    return this.#options.digest
   }
 
   /** In bytes, once the source has told. */
@@ -102,23 +109,34 @@ export class Fill {
     return !this.#joinable
   }
 
-  /** Gives it up for everybody. Resolves when nothing of it is left. */
+  /** Gives it up for everybody. Resolves when nothing of it is left but what a later one goes on from. */
   async stop(reason: Error): Promise<void> {
     this.#end()
     this.#opened?.blob.cut(reason)
-    this.#fail(reason)
+    this.#fail(reason, true)
     this.#stop.abort(reason)
     await this.finished
   }
 
   async #fill(): Promise<void> {
+    await this.#options.after
+    this.#stop.signal.throwIfAborted()
+    const beginning = await begin({ ...this.#options, stop: this.#stop })
+    const { ingest, table } = beginning
+    this.#dispose = () => ingest.discard()
+    const trouble = await this.#download(beginning)
+    if (!trouble) await this.#keep(ingest)
+    else if (this.#interrupted && !(trouble instanceof DigestMismatch)) await this.#suspend(ingest, table)
+  }
+
+  /** Why the bytes are not right, or not all there; undefined when they are. Nothing is being written then. */
+  async #download({ opened, ingest, table }: Beginning): Promise<Error | undefined> {
     const { digest, onEvent, limits, clock } = this.#options
     const { signal } = this.#stop
-    const opened = await this.#open()
-    const ingest = await this.#makeRoom(opened)
-    this.#dispose = () => ingest.discard()
-    signal.throwIfAborted()
-    const table = new PartTable(opened.size)
+    if (signal.aborted) {
+      abandon(opened.body)
+      return asError(signal.reason)
+    }
     const blob = new SharedBlob({
       digest,
       bytes: ingest,
@@ -126,6 +144,7 @@ export class Fill {
       readableTo: position => table.readableTo(position),
       onWanted: position => download.hurry(position),
     })
+    const { received } = table
     const download = startDownload({
       ...this.#options,
       opened,
@@ -140,10 +159,13 @@ export class Fill {
       signal,
     })
     const ended = download.done.catch((error: unknown) => {
-      if (!signal.aborted) this.#fail(asError(error))
+      if (signal.aborted) return
+      if (error instanceof Unrepairable) this.#fail(error.reason)
+      else this.#fail(asError(error), !(error instanceof CacheTrouble))
     })
     this.#opened = { blob, table }
-    onEvent({ kind: 'fill started', digest, size: blob.size })
+    if (received > 0) onEvent({ kind: 'fill resumed', digest, size: blob.size, received })
+    else onEvent({ kind: 'fill started', digest, size: blob.size })
     this.#opening.wake()
 
     const reached = (position: number): Promise<void> => blob.reached(position, signal)
@@ -158,56 +180,32 @@ export class Fill {
     }
     this.#stop.abort(trouble ?? new Error('The fill is over.'))
     await ended
-    if (!trouble) await this.#keep(blob, ingest)
-  }
-
-  /** The beginning of the blob, and how large it is. */
-  async #open(): Promise<OpenedBlob> {
-    const { digest, source, limits, clock } = this.#options
-    const { signal } = this.#stop
-    const patience = watchSilence(clock, limits.noProgress, () => this.#stop.abort(noAnswer()))
-    try {
-      const opened = await source.open({ first: 0, last: limits.partSize - 1 }, signal)
-      const { size, first, last } = opened
-      if (!signal.aborted && first === 0 && last < size && last >= Math.min(size, limits.partSize) - 1) {
-        // It may break off before it is read.
-        opened.body.on('error', () => undefined)
-        return opened
-      }
-      abandon(opened.body)
-      signal.throwIfAborted()
-      throw somethingElse()
-    } catch (error) {
-      // What has no first byte is empty (RFC 9110, section 15.5.17).
-      if (!(error instanceof OciError) || error.status !== 416) throw error
-      if (digest === digestOf(Buffer.alloc(0), algorithmOf(digest))) return nothing()
-      throw somethingElse()
-    } finally {
-      patience.end()
-    }
-  }
-
-  async #makeRoom(opened: OpenedBlob): Promise<Ingest> {
-    try {
-      return await this.#options.store.ingest(opened.size)
-    } catch (error) {
-      abandon(opened.body)
-      throw error
-    }
+    return trouble
   }
 
   /** Stores what was found right. Where that fails its readers read on even so. */
-  async #keep(blob: SharedBlob, ingest: Ingest): Promise<void> {
+  async #keep(ingest: Ingest): Promise<void> {
     const { digest, onEvent } = this.#options
     try {
       const stored = await ingest.commit(digest)
       this.#dispose = () => stored.release()
-      blob.readThrough(stored)
-      onEvent({ kind: 'fill completed', digest, size: blob.size })
+      this.#opened?.blob.readThrough(stored)
+      onEvent({ kind: 'fill completed', digest, size: stored.size })
     } catch (error) {
       onEvent({ kind: 'cache trouble', digest, error: asError(error) })
     }
     this.#end()
+  }
+
+  /** Leaves what was received to a later one. Those who read it read on even so. */
+  async #suspend(ingest: Ingest, { received, present, size }: PartTable): Promise<void> {
+    const { digest, onEvent } = this.#options
+    if (received === 0) return
+    try {
+      if (await ingest.suspend(digest, present)) onEvent({ kind: 'fill suspended', digest, size, received })
+    } catch (error) {
+      onEvent({ kind: 'cache trouble', digest, error: asError(error) })
+    }
   }
 
   #leave(): void {
@@ -237,11 +235,12 @@ export class Fill {
     this.#ending.wake()
   }
 
-  #fail(error: Error): void {
+  #fail(error: Error, interrupted = false): void {
     const { digest, onEvent } = this.#options
     const blob = this.#opened?.blob
     if (this.#failure) return
     this.#failure = error
+    this.#interrupted = interrupted
     const told = !this.#joinable
     this.#end()
     if (error instanceof DigestMismatch) blob?.cut(error)
@@ -272,21 +271,4 @@ export class Fill {
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error))
-}
-
-function noAnswer(): OciError {
-  return new OciError('UNKNOWN', 'ecr-mirror: the upstream did not give the blob in time; try again.', {
-    status: 504,
-  })
-}
-
-/** An empty blob, opened. */
-function nothing(): OpenedBlob {
-  return {
-    size: 0,
-    first: 0,
-    last: -1,
-    body: Readable.from([]),
-    again: () => Promise.reject(somethingElse()),
-  }
 }

@@ -12,6 +12,8 @@ export interface Layout {
   readonly blobs: string
   /** What is on its way in; emptied at a start. */
   readonly ingest: string
+  /** What was received of blobs whose download was interrupted. */
+  readonly partial: string
   /** What turned out bad. */
   readonly quarantine: string
   /** What is known of which repository contains what. */
@@ -21,6 +23,8 @@ export interface Layout {
   /** The owner's socket. */
   readonly lock: string
   blob(digest: Digest): string
+  /** The file below `partial` with what was received of a blob. */
+  suspended(digest: Digest): string
   /** A new name below `ingest`. */
   temporary(): string
   /** A new name below `quarantine`; sorts by `time`, in milliseconds. */
@@ -30,6 +34,7 @@ export interface Layout {
 export function layoutOf(directory: string): Layout {
   const root = join(directory, 'v1')
   const ingest = join(root, 'ingest')
+  const partial = join(root, 'partial')
   const quarantine = join(root, 'quarantine')
   const blobs = join(root, 'blobs')
   return {
@@ -37,11 +42,13 @@ export function layoutOf(directory: string): Layout {
     root,
     blobs,
     ingest,
+    partial,
     quarantine,
     membership: join(root, 'membership.journal'),
     tags: join(root, 'tags.journal'),
     lock: join(root, 'lock.sock'),
     blob: digest => join(blobs, algorithmOf(digest), hexOf(digest).slice(0, 2), hexOf(digest)),
+    suspended: digest => join(partial, `${algorithmOf(digest)}-${hexOf(digest)}`),
     temporary: () => join(ingest, randomUUID()),
     aside: (digest, time) => join(quarantine, `${String(time).padStart(14, '0')}-${hexOf(digest)}`),
   }

@@ -1,3 +1,5 @@
+import type { Extent } from './blob-store.js'
+
 /** Bytes that are still missing, from `first` to `last`, both inclusive; `first` moves on as they arrive. */
 export interface Part {
   readonly first: number
@@ -15,12 +17,23 @@ interface Missing {
 export class PartTable {
   readonly size: number
   readonly #missing: Missing[]
-  #received = 0
+  #received: number
 
-  /** For a blob of `size` bytes. */
-  constructor(size: number) {
+  /** For a blob of `size` bytes, of which those in `present` are there; they are in order and apart. */
+  constructor(size: number, present: readonly Extent[] = []) {
     this.size = size
-    this.#missing = size > 0 ? [{ first: 0, last: size - 1, taken: false }] : []
+    this.#missing = between(present, size).map(gap => ({ ...gap, taken: false }))
+    this.#received = size - bytesIn(this.#missing)
+  }
+
+  /** What is there, in order and apart. */
+  get present(): Extent[] {
+    return between(this.#missing, this.size)
+  }
+
+  /** The first bytes that are missing, in one piece; undefined when all are there. */
+  get firstGap(): Extent | undefined {
+    return this.#missing[0]
   }
 
   /** How many bytes are there. */
@@ -44,9 +57,10 @@ export class PartTable {
     return this.#missing.some(({ first, last, taken }) => !taken && first <= position && position <= last)
   }
 
-  /** Takes the first part of a table of which nothing was taken, up to `last`. */
+  /** Takes the first part that is missing, up to `last`, of a table of which nothing was taken. */
   takeFirst(last: number): Part | undefined {
-    return this.#cut(0, last)
+    const gap = this.firstGap
+    return gap && this.#cut(gap.first, last)
   }
 
   /**
@@ -93,4 +107,23 @@ export class PartTable {
     this.#missing.splice(index, 1, ...pieces.filter(piece => piece.first <= piece.last))
     return part
   }
+}
+
+/** How many bytes these are. */
+export function bytesIn(extents: Iterable<Extent>): number {
+  let bytes = 0
+  for (const { first, last } of extents) bytes += last - first + 1
+  return bytes
+}
+
+/** What of `size` bytes is in none of the extents, which are in order; those that touch have nothing between them. */
+function between(extents: readonly Extent[], size: number): Extent[] {
+  const gaps: Extent[] = []
+  let first = 0
+  for (const extent of extents) {
+    if (extent.first > first) gaps.push({ first, last: extent.first - 1 })
+    first = extent.last + 1
+  }
+  if (first < size) gaps.push({ first, last: size - 1 })
+  return gaps
 }

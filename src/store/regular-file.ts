@@ -8,16 +8,17 @@ export interface RegularFile {
 }
 
 /**
- * Opens a regular file for reading: undefined when there is none, `other` when something else lies there, such as a
+ * Opens a regular file, for reading unless `access` says more: undefined when there is none, `other` when something else lies there, such as a
  * symbolic link, which is not followed, or a FIFO, which is not waited for. Throws the system's error.
  */
 export async function openRegular(
   files: FileSystem,
   path: string,
+  access: number = constants.O_RDONLY,
 ): Promise<RegularFile | 'other' | undefined> {
   let handle: FileHandle
   try {
-    handle = await files.open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    handle = await files.open(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined
     if (hasCode(error, 'ELOOP', 'ENXIO', 'EISDIR')) return 'other'

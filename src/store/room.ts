@@ -49,25 +49,27 @@ export class Room {
   }
 
   /**
-   * Evicts as much as a file of `size` bytes needs. Throws CacheTrouble: EFBIG when it could never fit, ENOSPC when
+   * Evicts as much as a file of `size` bytes needs, of which `written` are on the disk already. Throws CacheTrouble: EFBIG when it could never fit, ENOSPC when
    * too much is in use just now; or what `space` and `evict` throw.
    */
-  async reserve(size: number): Promise<Reservation> {
+  async reserve(size: number, written = 0): Promise<Reservation> {
     const bytes = Math.ceil(size / BLOCK) * BLOCK
+    const unwritten = bytes - written
     const evicted = await this.#turns.take('room', async () => {
       const { free, total, floor } = await this.#space()
       if (bytes > Math.min(this.#options.maxSize, total - floor)) throw new CacheTrouble('EFBIG')
       const freed = await this.#evictWhile(
         freed =>
-          this.#excess(this.#options.maxSize - bytes) > 0 || free + freed - this.#unwritten - bytes < floor,
+          this.#excess(this.#options.maxSize - bytes) > 0 ||
+          free + freed - this.#unwritten - unwritten < floor,
       )
       if (freed === undefined) throw new CacheTrouble('ENOSPC')
       this.#reserved += bytes
-      this.#unwritten += bytes
+      this.#unwritten += unwritten
       return freed
     })
     if (evicted > 0) this.#startRelief()
-    return this.#reservation(bytes)
+    return this.#reservation(bytes, unwritten)
   }
 
   /** When there is more than there may be, evicts down to the low mark. Throws what `space` and `evict` throw. */
@@ -126,8 +128,7 @@ export class Room {
     return { free: bavail * bsize, total, floor }
   }
 
-  #reservation(bytes: number): Reservation {
-    let unwritten = bytes
+  #reservation(bytes: number, unwritten: number): Reservation {
     let ended = false
     const onDisk = (count: number): void => {
       const known = Math.min(unwritten, count)

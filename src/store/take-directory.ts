@@ -14,8 +14,8 @@ export async function takeDirectory(
   layout: Layout,
   onConnection?: (socket: Socket) => void,
 ): Promise<DirectoryLock> {
-  const { directory, root, blobs, ingest, quarantine } = layout
-  for (const each of [directory, root, blobs, ingest, quarantine]) await makeDirectory(files, each)
+  const { directory, root, blobs, ingest, partial, quarantine } = layout
+  for (const each of [directory, root, blobs, ingest, partial, quarantine]) await makeDirectory(files, each)
   const lock = await lockDirectory(files, layout, onConnection)
   try {
     for (const name of await files.readdir(ingest)) {

@@ -295,6 +295,7 @@ t.test('the directory holds nothing but what is documented', async t => {
     'blobs',
     'ingest',
     'membership.journal',
+    'partial',
     'quarantine',
     'tags.journal',
   ])

@@ -81,6 +81,77 @@ export function blobStoreConformance(t: Test, open: (t: Test) => Promise<BlobSto
     t.same(await fetchFrom(store, small.digest), small.bytes)
   })
 
+  t.test('what was suspended is resumed once, with what is there, and read on by who read it', async t => {
+    const store = await open(t)
+    const { bytes, digest } = large
+    t.equal(await store.resume(digest), undefined, 'nothing was suspended')
+    const first = await store.ingest(bytes.length)
+    await first.write(bytes.subarray(1000, 5000), 1000)
+    await first.write(bytes.subarray(200_000, 200_001), 200_000)
+    const present = [
+      { first: 1000, last: 4999 },
+      { first: 200_000, last: 200_000 },
+    ]
+    t.equal(await first.suspend(digest, present), true)
+    await t.rejects(first.commit(digest))
+    t.equal(await store.open(digest), undefined)
+    t.same(await listed(store), [])
+
+    const [resumed, again] = await Promise.all([store.resume(digest), store.resume(digest)])
+    const suspended = resumed ?? again
+    t.ok(suspended && !(resumed && again), 'it is one’s alone')
+    if (!suspended) return
+    t.same(suspended.present, present)
+    const { ingest } = suspended
+    t.equal(ingest.size, bytes.length)
+    const buffer = Buffer.alloc(4000)
+    for (const each of [first, ingest]) {
+      t.equal(await each.read(buffer, 1000), 4000)
+      t.same(buffer, bytes.subarray(1000, 5000))
+    }
+    await first.discard()
+    await ingest.write(bytes.subarray(0, 1000), 0)
+    await ingest.write(bytes.subarray(5000), 5000)
+    t.same(await readAll(ingest), bytes)
+    const blob = await ingest.commit(digest)
+    await ingest.discard()
+    t.same(await readAll(blob), bytes)
+    blob.release()
+    t.equal(await store.resume(digest), undefined)
+  })
+
+  t.test('what was suspended may be suspended again, and goes for good with a discard', async t => {
+    const store = await open(t)
+    const { bytes, digest } = large
+    for (let part = 0; part < 3; part++) {
+      const ingest = (await store.resume(digest))?.ingest ?? (await store.ingest(bytes.length))
+      await ingest.write(bytes.subarray(part * 1000, part * 1000 + 1000), part * 1000)
+      await ingest.suspend(digest, [{ first: 0, last: part * 1000 + 999 }])
+      await ingest.discard()
+      await ingest.discard()
+    }
+    const suspended = await store.resume(digest)
+    t.same(suspended?.present, [{ first: 0, last: 2999 }])
+    const buffer = Buffer.alloc(3000)
+    await suspended?.ingest.read(buffer, 0)
+    t.same(buffer, bytes.subarray(0, 3000))
+    await suspended?.ingest.discard()
+    t.equal(await store.resume(digest), undefined)
+  })
+
+  t.test('of two that suspend the same blob the later is kept', async t => {
+    const store = await open(t)
+    const ingests = await Promise.all([store.ingest(small.bytes.length), store.ingest(small.bytes.length)])
+    for (const [index, ingest] of ingests.entries()) {
+      await ingest.write(small.bytes.subarray(0, 10 + index), 0)
+      await ingest.suspend(small.digest, [{ first: 0, last: 9 + index }])
+    }
+    await Promise.all(ingests.map(ingest => ingest.discard()))
+    const suspended = await store.resume(small.digest)
+    t.same(suspended?.present, [{ first: 0, last: 10 }])
+    await suspended?.ingest.discard()
+  })
+
   t.test('a blob that was just committed is verified, and stays so', async t => {
     const store = await open(t)
     const committed = await put(store, small)

@@ -71,7 +71,7 @@ t.test('blobs lie under their digests, for the owner only', async t => {
   t.same(readFileSync(fileOf(directory, small.digest)), small.bytes)
   t.same(readFileSync(fileOf(directory, long.digest)), long.bytes)
   t.equal(statSync(fileOf(directory, small.digest)).mode & 0o777, 0o600)
-  for (const each of ['', 'v1', 'v1/blobs', 'v1/blobs/sha256', 'v1/ingest', 'v1/quarantine']) {
+  for (const each of ['', 'v1', 'v1/blobs', 'v1/blobs/sha256', 'v1/ingest', 'v1/partial', 'v1/quarantine']) {
     t.equal(statSync(join(directory, each)).mode & 0o777, 0o700, each)
   }
   t.same(readdirSync(join(directory, 'v1/ingest')), [])

@@ -25,7 +25,7 @@ const wrongContent = Buffer.from(content)
 wrongContent[0] = 255 - (content[0] ?? 0)
 
 /** How often downloads ended how, so that the sequences are known to get anywhere. */
-const seen = { right: 0, mismatch: 0, refused: 0, trouble: 0 }
+const seen = { right: 0, mismatch: 0, refused: 0, trouble: 0, resumed: 0 }
 
 type State = 'none' | 'filling' | 'stored'
 type Failure = 'mismatch' | 'refused' | 'trouble'
@@ -36,7 +36,14 @@ class Download {
   failure: Failure | undefined
   verified = false
 
-  constructor(readonly wrong: boolean) {}
+  readonly wrong: boolean
+
+  /** Only its first byte may be wrong, which may be there already. */
+  constructor(wrong: boolean, earlier?: Download) {
+    if (earlier) this.there.set(earlier.there)
+    this.received = earlier?.received ?? 0
+    this.wrong = earlier?.there[0] === 1 ? earlier.wrong : wrong
+  }
 
   /** The end of what is there from `position` on. */
   readableTo(position: number): number {
@@ -69,6 +76,8 @@ class Rig {
   // The model.
   state: State = 'none'
   download: Download | undefined
+  /** What an interrupted download left. */
+  kept: Download | undefined
   idleSince: number | undefined
   silentSince = 0
 
@@ -76,6 +85,7 @@ class Rig {
     const source = new MemorySource({ bytes: wrong ? wrongContent : content, manual: true })
     const client = new AbortController()
     const failing = this.store.failing.has('ingest') && this.state === 'none'
+    this.checkKept()
     const asked = this.cache.lease(digest, source, client.signal)
     if (failing) {
       await check(asked, 'trouble')
@@ -88,7 +98,9 @@ class Rig {
     if (this.state === 'none') {
       this.state = 'filling'
       this.source = source
-      this.download = new Download(wrong)
+      if (this.kept) seen.resumed++
+      this.download = new Download(wrong, this.kept)
+      this.kept = undefined
       this.silentSince = this.clock.now()
     }
     this.idleSince = undefined
@@ -179,8 +191,9 @@ class Rig {
     if (this.state === 'none') this.download = undefined
   }
 
-  over(failure: Failure): void {
+  over(failure: Failure, interrupted = false): void {
     seen[failure]++
+    this.kept = interrupted && this.download?.received !== 0 ? this.download : undefined
     if (this.download) this.download.failure = failure
     this.state = 'none'
     this.download = undefined
@@ -198,7 +211,10 @@ class Rig {
     else source.cut(stream)
     // Beyond the longest pause before a further try.
     await this.wait(3100)
-    if (how === 'refused' && this.state === 'filling') this.over('refused')
+    if (how !== 'refused') return
+    if (this.state === 'filling') this.over('refused')
+    // It may have been refused before nobody had wanted it for long enough.
+    if (!this.store.suspended.has(digest)) this.kept = undefined
   }
 
   async wait(ms: number): Promise<void> {
@@ -209,12 +225,23 @@ class Rig {
     const silentAt = this.state === 'filling' ? this.silentSince + 30_000 : Infinity
     await this.clock.advance(ms)
     if (this.state !== 'filling' || Math.min(abandonedAt, silentAt) > end) return
-    this.over('refused')
+    this.over('refused', true)
+  }
+
+  checkKept(): void {
+    const there = new Uint8Array(SIZE)
+    for (const { first, last } of this.store.suspended.get(digest)?.present ?? [])
+      there.fill(1, first, last + 1)
+    equal(this.store.suspended.has(digest), this.kept !== undefined, 'kept')
+    if (this.kept) equal(Buffer.compare(there, this.kept.there), 0, 'what of it')
   }
 
   async settleUp(): Promise<void> {
     equal(await this.cache.knows(digest), this.state !== 'none', 'knows')
+    this.checkKept()
     await this.cache.close()
+    if (this.state === 'filling' && this.download?.received !== 0) this.kept = this.download
+    this.checkKept()
     for (const { lease } of this.readers) lease.release()
     await settled()
     equal(this.clock.pending, 0, 'timers left')
@@ -288,7 +315,7 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('wait'), ms: fc.constantFrom(100, 1000, 4000, 8000) }),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({
       kind: fc.constant('trouble'),
       what: fc.constantFrom('ingest', 'write', 'commit'),
@@ -296,6 +323,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove') }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('leave for good') }) },
 ) as fc.Arbitrary<Step>
 
 type Step =
@@ -303,7 +331,7 @@ type Step =
   | { kind: 'leave'; index: number; politely: boolean }
   | { kind: 'read'; index: number; length: number }
   | { kind: 'give'; index: number; count: number }
-  | { kind: 'give all' | 'give almost all' | 'remove' }
+  | { kind: 'give all' | 'give almost all' | 'remove' | 'leave for good' }
   | { kind: 'cut'; index: number; how: 'reset' | 'end' | 'lost' | 'refused' }
   | { kind: 'wait'; ms: number }
   | { kind: 'trouble'; what: 'ingest' | 'write' | 'commit'; on: boolean }
@@ -333,6 +361,9 @@ async function play(rig: Rig, step: Step): Promise<void> {
       if (step.on) rig.store.failing.add(step.what)
       else rig.store.failing.delete(step.what)
       return
+    case 'leave for good':
+      while (rig.readers.length > 0) rig.leave(0, true)
+      return rig.wait(8000)
     case 'remove':
       if (rig.state !== 'stored') return
       await rig.store.remove(digest)

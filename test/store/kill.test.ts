@@ -18,7 +18,14 @@ t.test(`a process killed at ${CYCLES} random moments leaves nothing wrong and lo
   const stored = new Set<string>()
   const seed = Date.now() % 1_000_000
   t.comment(`seed ${seed}`)
-  const seen = { stored: 0, leftovers: 0, bad: [] as string[], lost: [] as string[], wrong: [] as string[] }
+  const seen = {
+    stored: 0,
+    leftovers: 0,
+    suspended: 0,
+    bad: [] as string[],
+    lost: [] as string[],
+    wrong: [] as string[],
+  }
   for (let cycle = 0; cycle < CYCLES; cycle++) {
     const writer = startWriter(t, program, [directory, String(seed + cycle), String(MAX_SIZE)], stored)
     await writer.storedMore(1)
@@ -35,6 +42,7 @@ t.test(`a process killed at ${CYCLES} random moments leaves nothing wrong and lo
 
     const store = await openDiskStore({ directory, maxSize: MAX_SIZE, minFree: { bytes: 0 } })
     if (readdirSync(join(directory, 'v1/ingest')).length > 0) t.fail('temporary files are left')
+    seen.suspended += readdirSync(join(directory, 'v1/partial')).length
     // The start may evict, when the kill came before that was done.
     await store.settled()
     const there = (await lookAt(directory)).found
@@ -48,9 +56,11 @@ t.test(`a process killed at ${CYCLES} random moments leaves nothing wrong and lo
     await store.close()
     for (const digest of stored) if (!there.has(digest)) stored.delete(digest)
   }
-  t.comment(`${seen.stored} stored, ${seen.leftovers} temporary files left by the killed`)
+  t.comment(
+    `${seen.stored} stored, ${seen.leftovers} temporary files left by the killed, ${seen.suspended} suspended`,
+  )
   t.same(seen.bad, [], 'no file holds other bytes than its name says')
   t.same(seen.lost, [], 'nothing that was said to be stored is lost')
   t.same(seen.wrong, [], 'no reader saw wrong bytes')
-  t.ok(seen.stored > CYCLES && seen.leftovers > 0, 'the kills came in mid-work')
+  t.ok(seen.stored > CYCLES && seen.leftovers > 0 && seen.suspended > 0, 'the kills came in mid-work')
 })

@@ -92,3 +92,45 @@ t.test('whatever is taken and arrives, every byte is fetched once', async t => {
   }
   t.pass('200 rounds')
 })
+
+t.test('a table that begins with what is there takes only what is missing', async t => {
+  const present = [
+    { first: 100, last: 199 },
+    { first: 300, last: 349 },
+  ]
+  const table = new PartTable(400, present)
+  t.equal(table.received, 150)
+  t.same(table.present, present)
+  t.same(table.firstGap, { first: 0, last: 99, taken: false })
+  t.same(
+    [0, 100, 150, 200, 300].map(position => table.readableTo(position)),
+    [0, 200, 200, 200, 350],
+  )
+  t.same(bounds(table.takeFirst(399)), [0, 99], 'no more than is missing in one piece')
+  t.same(bounds(table.take([], 60)), [200, 259])
+  t.same(bounds(table.take([], 60)), [260, 299])
+  t.same(bounds(table.take([], 60)), [350, 399])
+  t.equal(table.take([], 60), undefined)
+})
+
+t.test('what is there is told in order and in as few pieces as can be', async t => {
+  const table = new PartTable(300)
+  t.same(table.present, [])
+  const [first, second, third] = [1, 2, 3].map(() => table.take([], 100))
+  if (third) table.advance(third, 50)
+  if (second) table.advance(second, 1)
+  t.same(table.present, [
+    { first: 100, last: 100 },
+    { first: 200, last: 249 },
+  ])
+  finish(table, first)
+  finish(table, second)
+  t.same(table.present, [{ first: 0, last: 249 }])
+  finish(table, third)
+  t.same(table.present, [{ first: 0, last: 299 }])
+  const whole = new PartTable(300, table.present)
+  t.equal(whole.firstGap, undefined)
+  t.equal(whole.takeFirst(299), undefined)
+  t.equal(whole.mark, 300)
+  t.same(new PartTable(0).present, [])
+})

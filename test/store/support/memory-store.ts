@@ -1,7 +1,14 @@
 import type { Digest } from '../../../src/oci/digest.js'
-import { CacheTrouble, type BlobStore, type Ingest, type StoredBlob } from '../../../src/store/blob-store.js'
+import {
+  CacheTrouble,
+  type BlobStore,
+  type Extent,
+  type Ingest,
+  type StoredBlob,
+  type Suspended,
+} from '../../../src/store/blob-store.js'
 
-type Operation = 'open' | 'ingest' | 'write' | 'read' | 'commit' | 'setAside'
+type Operation = 'open' | 'ingest' | 'write' | 'read' | 'commit' | 'suspend' | 'setAside'
 
 /** A store in memory, which fails on demand and counts what is held. */
 export class MemoryStore implements BlobStore {
@@ -9,6 +16,7 @@ export class MemoryStore implements BlobStore {
   /** What fails for as long as it is in here. */
   readonly failing = new Set<Operation>()
   readonly setAsides: Digest[] = []
+  readonly suspended = new Map<Digest, { bytes: Buffer; present: readonly Extent[] }>()
   /** Stored blobs that are held, and ingests that are neither committed nor discarded. */
   held = 0
   ingests = 0
@@ -17,6 +25,9 @@ export class MemoryStore implements BlobStore {
   beforeRead: (position: number) => Promise<void> = async () => undefined
   /** Awaited before each write of an ingest. */
   beforeWrite: () => Promise<void> = async () => undefined
+  /** Awaited before each read of an ingest, and before one is suspended. */
+  beforeIngestRead: (position: number) => Promise<void> = async () => undefined
+  beforeSuspend: () => Promise<void> = async () => undefined
   /** Awaited after `open` has looked, and before it says what it found. */
   beforeOpen: () => Promise<void> = async () => undefined
 
@@ -29,38 +40,14 @@ export class MemoryStore implements BlobStore {
 
   async ingest(size: number): Promise<Ingest> {
     this.#check('ingest')
-    const bytes = Buffer.alloc(size)
-    this.ingests++
-    let over = false
-    return {
-      size,
-      read: async (buffer, position) => {
-        this.#check('read')
-        return bytes.copy(buffer, 0, position)
-      },
-      write: async (chunk, position) => {
-        await this.beforeWrite()
-        this.#check('write')
-        if (over) throw new Error('written after its end')
-        if (position + chunk.length > size) throw new Error('written beyond its end')
-        bytes.set(chunk, position)
-      },
-      commit: async digest => {
-        await Promise.resolve()
-        this.#check('commit')
-        if (over) throw new Error('committed after its end')
-        over = true
-        this.ingests--
-        const blob = { bytes, verified: true }
-        this.blobs.set(digest, blob)
-        return this.#hold(blob)
-      },
-      discard: async () => {
-        if (over) return
-        over = true
-        this.ingests--
-      },
-    }
+    return this.#ingestInto(Buffer.alloc(size))
+  }
+
+  async resume(digest: Digest): Promise<Suspended | undefined> {
+    this.#check('ingest')
+    const kept = this.suspended.get(digest)
+    this.suspended.delete(digest)
+    return kept && { ingest: this.#ingestInto(kept.bytes), present: kept.present }
   }
 
   async setAside(digest: Digest): Promise<void> {
@@ -79,6 +66,52 @@ export class MemoryStore implements BlobStore {
 
   async close(): Promise<void> {
     this.blobs.clear()
+    this.suspended.clear()
+  }
+
+  #ingestInto(bytes: Buffer): Ingest {
+    const size = bytes.length
+    this.ingests++
+    let suspended = false
+    let over = false
+    return {
+      size,
+      read: async (buffer, position) => {
+        await this.beforeIngestRead(position)
+        this.#check('read')
+        return bytes.copy(buffer, 0, position)
+      },
+      write: async (chunk, position) => {
+        await this.beforeWrite()
+        this.#check('write')
+        if (over) throw new Error('written after its end')
+        if (position + chunk.length > size) throw new Error('written beyond its end')
+        bytes.set(chunk, position)
+      },
+      commit: async digest => {
+        await Promise.resolve()
+        this.#check('commit')
+        if (over || suspended) throw new Error('committed after its end')
+        over = true
+        this.ingests--
+        const blob = { bytes, verified: true }
+        this.blobs.set(digest, blob)
+        return this.#hold(blob)
+      },
+      suspend: async (digest, present) => {
+        await this.beforeSuspend()
+        this.#check('suspend')
+        if (over || suspended) throw new Error('suspended after its end')
+        suspended = true
+        this.suspended.set(digest, { bytes, present })
+        return true
+      },
+      discard: async () => {
+        if (over) return
+        over = true
+        this.ingests--
+      },
+    }
   }
 
   #hold(blob: { bytes: Buffer; verified: boolean }): StoredBlob {

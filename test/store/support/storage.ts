@@ -21,8 +21,12 @@ export interface Storage {
   /** Times that the registry was asked where the blob is, and that storage was asked for bytes. */
   located: number
   requested: number
+  /** The ranges that it was asked for; inclusive. */
+  readonly ranges: { first: number; last: number }[]
   /** Signatures up to now are good for nothing any more. */
   expire(): void
+  /** Breaks off whatever is being given. */
+  cutAll(): void
   /** Milliseconds before each further 64 KiB of an answer. */
   pace: number
   /** Asked before each answer of the storage, with where its body begins and how long it is. */
@@ -66,8 +70,10 @@ export async function startStorage(t: Test, content: Content): Promise<Storage> 
     const first = Number(from)
     const last = Math.min(to === '' ? Infinity : Number(to), content.size - 1)
     const length = last - first + 1
+    storage.ranges.push({ first, last })
     if (Number((request.url ?? '').split('?')[1]) <= expired)
       return void response.writeHead(403).end('<Error/>')
+    if (length <= 0) return void response.writeHead(416).end('<Error/>')
     const fault = storage.fault(first, length)
     if (fault.kind === 'status') return void response.writeHead(fault.status).end('<Error/>')
     response.writeHead(206, {
@@ -101,7 +107,7 @@ export async function startStorage(t: Test, content: Content): Promise<Storage> 
     const answer = await agent.request({ origin, path, method: 'GET', headers, signal })
     if (answer.statusCode !== 206) {
       await answer.body.dump()
-      throw new OciError('UNKNOWN', 'storage failed', { status: 502 })
+      throw new OciError('UNKNOWN', 'storage failed', { status: answer.statusCode === 416 ? 416 : 502 })
     }
     const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(String(answer.headers['content-range']))
     const [first = 0, last = 0, size = 0] = match?.slice(1).map(Number) ?? []
@@ -113,6 +119,8 @@ export async function startStorage(t: Test, content: Content): Promise<Storage> 
     sent: 0,
     located: 0,
     requested: 0,
+    ranges: [],
+    cutAll: () => server.closeAllConnections(),
     expire: () => void (expired = signature - 1),
     pace: 0,
     fault: () => ({ kind: 'none' }),

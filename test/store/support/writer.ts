@@ -53,6 +53,29 @@ function below(limit: number): number {
 const store = await openDiskStore({ directory, maxSize: Number(maxSize), minFree: { bytes: 0 } }, files)
 say('ready')
 
+const interrupted = blobOf('interrupted', 60_000)
+
+/** Writes a third more of a blob, and stores it once it is all there. */
+async function goOn(): Promise<void> {
+  const { bytes, digest } = interrupted
+  const { ingest, present } = (await store.resume(digest)) ?? {
+    ingest: await store.ingest(bytes.length),
+    present: [],
+  }
+  const start = (present.at(-1)?.last ?? -1) + 1
+  const end = start + bytes.length / 3
+  const found = Buffer.alloc(start)
+  await ingest.read(found, 0)
+  if (found.compare(bytes, 0, start) !== 0) say(`wrong ${digest}`)
+  await ingest.write(bytes.subarray(start, end), start)
+  if (end < bytes.length) await ingest.suspend(digest, [{ first: 0, last: end - 1 }])
+  else {
+    ;(await ingest.commit(digest)).release()
+    say(`stored ${digest}`)
+  }
+  await ingest.discard()
+}
+
 async function work(): Promise<void> {
   const own: TestBlob[] = []
   for (;;) {
@@ -63,13 +86,14 @@ async function work(): Promise<void> {
     else if (what < 5 && known) {
       const bytes = await fetchFrom(store, known.digest)
       if (bytes && bytes.compare(known.bytes) !== 0) say(`wrong ${known.digest}`)
-    } else if (what === 5) {
+    } else if (what === 6) await goOn()
+    else if (what === 5) {
       const ingest = await store.ingest(50_000)
       await ingest.write(blobOf(0, 20_000).bytes, 0)
       await ingest.discard()
     } else {
       const blob =
-        what === 6 && known ? known : blobOf(below(2 ** 31), below(4) === 0 ? below(200_000) : below(9000))
+        what === 7 && known ? known : blobOf(below(2 ** 31), below(4) === 0 ? below(200_000) : below(9000))
       await putAll(store, blob)
       say(`stored ${blob.digest}`)
       if (own.push(blob) > 30) own.shift()
