@@ -44,8 +44,8 @@ t.test(
     const plain = join(directory, 'plain')
     await writeLayout(plain, { tag: '1', layers: [50_000, 1_000] })
     const cold = join(directory, 'cold')
-  await writeLayout(cold, { tag: '1', layers: [60_000] })
-  const many = join(directory, 'many')
+    await writeLayout(cold, { tag: '1', layers: [60_000] })
+    const many = join(directory, 'many')
     await writeLayout(many, { tag: '1', layers: [70_000], architectures: ['amd64', 'arm64'] })
     const push = (layout: string, image: string, ...how: string[]) =>
       succeed('skopeo', [
