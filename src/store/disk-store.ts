@@ -1,7 +1,14 @@
 import * as nodeFiles from 'node:fs/promises'
 import type { Digest } from '../oci/digest.js'
 import { BlobFiles } from './blob-files.js'
-import { CacheTrouble, type BlobStore, type Ingest, type StoredBlob, type StoredEntry } from './blob-store.js'
+import {
+  CacheTrouble,
+  type BlobStore,
+  type Ingest,
+  type OpenOptions,
+  type StoredBlob,
+  type StoredEntry,
+} from './blob-store.js'
 import { DirectoryInUse, type DirectoryLock } from './directory-lock.js'
 import { DiskIndex } from './disk-index.js'
 import { diskIngest, type DiskIngestOptions } from './disk-ingest.js'
@@ -99,10 +106,10 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async open(digest: Digest): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, options?: OpenOptions): Promise<StoredBlob | undefined> {
     this.#closing.signal.throwIfAborted()
     try {
-      return await this.#blobs.open(digest)
+      return await this.#blobs.open(digest, options)
     } catch (error) {
       throw this.#troubles.reading(error)
     }
@@ -122,9 +129,14 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async setAside(digest: Digest): Promise<void> {
-    this.#integrityFailures++
-    await this.#blobs.setAside(digest)
+  async setAside(digest: Digest, seen?: StoredBlob): Promise<boolean> {
+    try {
+      const done = await this.#blobs.setAside(digest, seen)
+      if (done) this.#integrityFailures++
+      return done
+    } catch (error) {
+      throw this.#troubles.reading(error)
+    }
   }
 
   async remove(digest: Digest): Promise<boolean> {

@@ -2,6 +2,8 @@ import { constants, type BigIntStats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { hasCode, type FileSystem } from './file-system.js'
 
+const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
 export interface RegularFile {
   readonly handle: FileHandle
   readonly stat: BigIntStats
@@ -9,15 +11,17 @@ export interface RegularFile {
 
 /**
  * Opens a regular file for reading: undefined when there is none, `other` when something else lies there, such as a
- * symbolic link, which is not followed, or a FIFO, which is not waited for. Throws the system's error.
+ * symbolic link, which is not followed, or a FIFO, which is not waited for. When reading is no access (`access: false`),
+ * it leaves the file's atime as it is, where the system can do that. Throws the system's error.
  */
 export async function openRegular(
   files: FileSystem,
   path: string,
+  { access = true }: { readonly access?: boolean } = {},
 ): Promise<RegularFile | 'other' | undefined> {
   let handle: FileHandle
   try {
-    handle = await files.open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    handle = access ? await files.open(path, READING) : await openWithoutAccess(files, path)
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined
     if (hasCode(error, 'ELOOP', 'ENXIO', 'EISDIR')) return 'other'
@@ -32,6 +36,17 @@ export async function openRegular(
   }
   await handle.close()
   return 'other'
+}
+
+async function openWithoutAccess(files: FileSystem, path: string): Promise<FileHandle> {
+  try {
+    // Where there is no such flag, it is undefined, which adds nothing.
+    return await files.open(path, READING | constants.O_NOATIME)
+  } catch (error) {
+    if (!hasCode(error, 'EPERM')) throw error
+    // Only the owner of a file may have its atime left alone. open(2), "O_NOATIME".
+    return files.open(path, READING)
+  }
 }
 
 /** Differs once a file is another one or was changed. */

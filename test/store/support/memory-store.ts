@@ -63,10 +63,10 @@ export class MemoryStore implements BlobStore {
     }
   }
 
-  async setAside(digest: Digest): Promise<void> {
+  async setAside(digest: Digest): Promise<boolean> {
     this.#check('setAside')
     this.setAsides.push(digest)
-    this.blobs.delete(digest)
+    return this.blobs.delete(digest)
   }
 
   async remove(digest: Digest): Promise<boolean> {
