@@ -16,6 +16,8 @@ export interface Layout {
   readonly quarantine: string
   /** What is known of which repository contains what. */
   readonly membership: string
+  /** How far the scrub is. */
+  readonly scrub: string
   /** The owner's socket. */
   readonly lock: string
   blob(digest: Digest): string
@@ -37,6 +39,7 @@ export function layoutOf(directory: string): Layout {
     ingest,
     quarantine,
     membership: join(root, 'membership.journal'),
+    scrub: join(root, 'scrub.json'),
     lock: join(root, 'lock.sock'),
     blob: digest => join(blobs, algorithmOf(digest), hexOf(digest).slice(0, 2), hexOf(digest)),
     temporary: () => join(ingest, randomUUID()),
