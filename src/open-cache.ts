@@ -1,3 +1,4 @@
+import * as files from 'node:fs/promises'
 import type { Config } from './config/schema.js'
 import { ConfigError } from './config/config-error.js'
 import type { Log } from './operations/log.js'
@@ -8,10 +9,14 @@ import { openDiskStore, type DiskStore } from './store/disk-store.js'
 import { createJournal } from './store/journal.js'
 import { layoutOf } from './store/layout.js'
 import { openMembership } from './store/membership.js'
+import { startScrub, type Scrub, type ScrubEvent } from './store/scrub.js'
+import { scrubProgressFile } from './store/scrub-progress.js'
 
 export interface OpenCache {
   readonly cache: Cache
   readonly store: DiskStore
+  /** Undefined when there is none. */
+  readonly scrub: Scrub | undefined
   close(): Promise<void>
 }
 
@@ -27,10 +32,13 @@ export async function openCache(config: NonNullable<Config['cache']>, log: Log):
   })
   const membership = await openMembership({ ...config.membership, journal })
   const blobs = createBlobCache({ store, verify, ...download, onEvent: event => logEvent(log, event) })
+  const scrub = await scrubOf(config, store, log)
   return {
     store,
+    scrub,
     cache: createCache({ blobs, membership, fillOnRange }),
     async close() {
+      await scrub?.stop()
       await blobs.close()
       await membership.close()
       await store.close()
@@ -38,9 +46,29 @@ export async function openCache(config: NonNullable<Config['cache']>, log: Log):
   }
 }
 
-function logEvent(log: Log, event: BlobCacheEvent): void {
+async function scrubOf(
+  { directory, scrub: { every, rate } }: NonNullable<Config['cache']>,
+  store: DiskStore,
+  log: Log,
+): Promise<Scrub | undefined> {
+  if (every === 'never') return undefined
+  const file = scrubProgressFile(files, layoutOf(directory))
+  return startScrub({ store, file, every, rate, onEvent: event => logEvent(log, event) })
+}
+
+type CacheEvent = BlobCacheEvent | ScrubEvent
+
+const WARNINGS: ReadonlySet<CacheEvent['kind']> = new Set<CacheEvent['kind']>([
+  'mismatch',
+  'cache trouble',
+  'fill failed',
+  'scrub trouble',
+])
+
+function logEvent(log: Log, event: CacheEvent): void {
   const { kind, ...details } = event
   const fields = 'error' in details ? { ...details, error: String(details.error) } : details
-  if (kind === 'mismatch' || kind === 'cache trouble' || kind === 'fill failed') log.warn(fields, kind)
+  if (WARNINGS.has(kind)) log.warn(fields, kind)
+  else if (kind === 'scrub ended') log.info(fields, kind)
   else log.debug(fields, kind)
 }

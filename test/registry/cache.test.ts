@@ -296,6 +296,7 @@ t.test('the directory holds nothing but what is documented', async t => {
     'ingest',
     'membership.journal',
     'quarantine',
+    'scrub.json',
   ])
   t.same(await readdir(join(directory, 'v1/ingest')), [])
   await chmod(directory, 0o700)
