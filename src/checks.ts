@@ -1,5 +1,6 @@
 import type { OpenCache } from './open-cache.js'
 import type { Check } from './operations/health.js'
+import type { ScrubState } from './store/scrub.js'
 import type { Upstream } from './upstream/upstream.js'
 
 /** What `/readyz` tells: each upstream's token, and the cache, which serves what it has without one. */
@@ -28,15 +29,22 @@ export async function checksOf(
     writePaused,
     indexed,
   } = stats
+  const scrub = opened?.scrub?.state()
   const detail = [
     `${entries} blobs, ${inGiB(bytes)} of ${inGiB(maxBytes)} GiB${indexed ? '' : ' so far'}`,
     ...(freeBytes === undefined ? [] : [`${inGiB(freeBytes)} GiB free`]),
     `${integrityFailures} found bad, ${readErrors} read errors, ${writeErrors} write errors`,
+    ...(scrub ? [scrubbed(scrub)] : []),
     ...(writePaused === undefined ? [] : [`not written for now: ${writePaused}`]),
   ].join('; ')
   // Trouble with the cache fails no pull, so it is no reason to send clients elsewhere.
   const autonomies = upstreams.map(upstream => autonomyOf(upstream, opened))
   return [...tokens, ...autonomies, { name: 'cache', ok: true, detail }]
+}
+
+function scrubbed({ blobs, bytes, bad, running, ended }: ScrubState): string {
+  const last = ended === undefined ? 'no pass ended yet' : `last pass ended ${new Date(ended).toISOString()}`
+  return `scrubbed ${blobs} blobs, ${inGiB(bytes)} GiB, ${bad} bad, ${running ? 'a pass goes on' : last}`
 }
 
 /** How long images that are cached can be pulled if the registry stays away, or goes away now. */

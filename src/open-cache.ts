@@ -1,3 +1,4 @@
+import * as files from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { compilePattern } from './access/pattern.js'
 import type { Config } from './config/schema.js'
@@ -15,6 +16,8 @@ import { openMembership } from './store/membership.js'
 import { purge, type PurgeResult, type PurgeTarget } from './store/purge.js'
 import { createReferrersCache } from './store/referrers-cache.js'
 import type { Validity } from './store/proof.js'
+import { startScrub, type Scrub, type ScrubEvent } from './store/scrub.js'
+import { scrubProgressFile } from './store/scrub-progress.js'
 import { openTagCache } from './store/tag-cache.js'
 
 export type CacheConfig = NonNullable<Config['cache']>
@@ -28,6 +31,8 @@ export interface OpenCache {
   settled(): Promise<void>
   /** How long at most what the upstream said is served without asking again, in milliseconds. */
   readonly validity: { readonly tags: number; readonly blobs: number }
+  /** Undefined when there is none. */
+  readonly scrub: Scrub | undefined
   close(): Promise<void>
 }
 
@@ -67,9 +72,11 @@ export async function openCache(
     onMismatch: digest => onEvent({ kind: 'mismatch', digest, where: 'store' }),
   })
   const referrers = createReferrersCache({ ...config.tags, now })
+  const scrub = await scrubOf(config, store, log)
   const whole = ({ ttl, staleFor }: Validity): number => ttl + staleFor
   return {
     store,
+    scrub,
     validity: { tags: whole(config.tags), blobs: whole(config.membership) },
     purge: target => purge(target, { tags, membership, manifests, store }),
     async settled() {
@@ -77,6 +84,7 @@ export async function openCache(
     },
     cache: createCache({ blobs, manifests, membership, tags, referrers, fillOnRange }),
     async close() {
+      await scrub?.stop()
       await Promise.all([blobs.close(), manifests.close()])
       await Promise.all([membership.close(), tags.close()])
       await store.close()
@@ -90,9 +98,29 @@ export function tagOptions({ tags: { ttl, staleFor, immutable } }: CacheConfig) 
   return { ttl, staleFor, isImmutable: (tag: string) => patterns.some(matches => matches(tag)) }
 }
 
-function logEvent(log: Log, event: BlobCacheEvent): void {
+async function scrubOf(
+  { directory, scrub: { every, rate } }: CacheConfig,
+  store: DiskStore,
+  log: Log,
+): Promise<Scrub | undefined> {
+  if (every === 'never') return undefined
+  const file = scrubProgressFile(files, layoutOf(directory))
+  return startScrub({ store, file, every, rate, onEvent: event => logEvent(log, event) })
+}
+
+type CacheEvent = BlobCacheEvent | ScrubEvent
+
+const WARNINGS: ReadonlySet<CacheEvent['kind']> = new Set<CacheEvent['kind']>([
+  'mismatch',
+  'cache trouble',
+  'fill failed',
+  'scrub trouble',
+])
+
+function logEvent(log: Log, event: CacheEvent): void {
   const { kind, ...details } = event
   const fields = 'error' in details ? { ...details, error: String(details.error) } : details
-  if (kind === 'mismatch' || kind === 'cache trouble' || kind === 'fill failed') log.warn(fields, kind)
+  if (WARNINGS.has(kind)) log.warn(fields, kind)
+  else if (kind === 'scrub ended') log.info(fields, kind)
   else log.debug(fields, kind)
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { parseDuration, parseFreeSpace, parseSize } from './units.js'
+import { parseDuration, parseFreeSpace, parseRate, parseSize } from './units.js'
 
 declare module 'zod' {
   interface GlobalMeta {
@@ -90,8 +90,17 @@ export const durationOrForever = parsed('a duration such as 24h, or forever', va
   value === 'forever' ? Number.MAX_SAFE_INTEGER : parseDuration(value),
 )
 
+/** A duration that is not nothing, or `never`; milliseconds afterwards. */
+export const durationOrNever = parsed(
+  'a duration such as 24h, more than 0, or never',
+  (value): number | 'never' | undefined => (value === 'never' ? value : parseDuration(value) || undefined),
+)
+
 /** A size as people write it; bytes afterwards. */
 export const size = parsed('a size such as 512MiB or 100GiB', parseSize)
+
+/** A rate that is not nothing; bytes per second afterwards. */
+export const rate = parsed('a rate such as 20MiB/s, more than 0', value => parseRate(value) || undefined)
 
 /** What to keep free of a disk. */
 export const freeSpace = parsed('a size such as 10GiB or a share such as 5%', parseFreeSpace)

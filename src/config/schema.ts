@@ -7,6 +7,7 @@ import {
   addressRange,
   duration,
   durationOrForever,
+  durationOrNever,
   freeSpace,
   hostAndPort,
   size,
@@ -15,7 +16,7 @@ import {
   listenAddress,
   oneOf,
 } from './fields.js'
-import { oneOrMore, origin, parsed, path, text, wholeNumber } from './fields.js'
+import { oneOrMore, origin, parsed, path, rate, text, wholeNumber } from './fields.js'
 
 const tlsSchema = z
   .strictObject({
@@ -154,6 +155,17 @@ const cacheSchema = z
       })
       .prefault({})
       .meta({ description: 'How large blobs are downloaded.' }),
+    scrub: z
+      .strictObject({
+        every: durationOrNever.prefault('24h').meta({
+          description: 'How long after a pass over all stored blobs the next one begins; may be never.',
+        }),
+        rate: rate
+          .prefault('20MiB/s')
+          .meta({ description: 'How much of them is read in a second, at most.' }),
+      })
+      .prefault({})
+      .meta({ description: 'The hashing of stored blobs in the background, wanted or not.' }),
     tags: z
       .strictObject({
         ttl: duration.prefault('10s').meta({

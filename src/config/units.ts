@@ -18,6 +18,11 @@ export function parseSize(text: string): number | undefined {
   return number === '' ? undefined : Math.round(Number(number) * 1024 ** UNITS.indexOf(unit))
 }
 
+/** The bytes a second that a rate such as `20MiB/s` means, or undefined when it is none. */
+export function parseRate(text: string): number | undefined {
+  return text.endsWith('/s') ? parseSize(text.slice(0, -'/s'.length)) : undefined
+}
+
 /** Room to keep free on a disk: in bytes, or in percent of it. */
 export type FreeSpace = { readonly bytes: number } | { readonly percent: number }
 

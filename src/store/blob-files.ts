@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import type { Digest } from '../oci/digest.js'
-import type { StoredBlob } from './blob-store.js'
+import type { OpenOptions, StoredBlob } from './blob-store.js'
 import type { DiskIndex } from './disk-index.js'
 import { codeOf, hasCode, type FileSystem } from './file-system.js'
 import { Folders } from './folders.js'
@@ -39,6 +39,8 @@ export class BlobFiles {
   readonly #turns = new Turns()
   /** The files that are held, as they are found under their digests. */
   readonly #held = new Map<Digest, StoredFile>()
+  /** The file behind each hold. */
+  readonly #lent = new WeakMap<StoredBlob, StoredFile>()
   /** Bad blobs that could not be moved away. */
   readonly #condemned = new Set<Digest>()
 
@@ -52,9 +54,11 @@ export class BlobFiles {
     return this.#held.has(digest) || this.#turns.busy(digest)
   }
 
-  async open(digest: Digest): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, { use = true }: OpenOptions = {}): Promise<StoredBlob | undefined> {
     if (this.#condemned.has(digest)) return undefined
-    return (await this.#join(digest)) ?? (await this.#turns.take(digest, () => this.#openFile(digest)))
+    return (
+      (await this.#join(digest, use)) ?? (await this.#turns.take(digest, () => this.#openFile(digest, use)))
+    )
   }
 
   /** Puts a synced file in its digest's place; an older one that is known to be good stays instead. */
@@ -107,19 +111,25 @@ export class BlobFiles {
     })
   }
 
-  /** Puts a bad blob aside. Never fails: what cannot be moved is not looked at any more. */
-  async setAside(digest: Digest): Promise<void> {
-    await this.#turns.take(digest, () => this.#moveAside(digest))
+  /**
+   * Puts a bad blob aside, or, with `seen`, only the file that is seen through it; false when that does not lie there.
+   * What cannot be moved is not looked at any more.
+   */
+  async setAside(digest: Digest, seen?: StoredBlob): Promise<boolean> {
+    return this.#turns.take(digest, async () => {
+      if (seen && !(await this.#leadsTo(digest, seen))) return false
+      return this.#moveAside(digest)
+    })
   }
 
   /** A further hold on a file that is held already, unless it is no longer what its digest leads to. */
-  async #join(digest: Digest): Promise<StoredBlob | undefined> {
+  async #join(digest: Digest, use: boolean): Promise<StoredBlob | undefined> {
     const file = this.#held.get(digest)
     if (!file) return undefined
     file.hold()
     try {
       const stat = await file.stat()
-      if (stat.nlink > 0n && this.#held.get(digest) === file) return await this.#lend(digest, file, stat)
+      if (stat.nlink > 0n && this.#held.get(digest) === file) return await this.#lend(digest, file, stat, use)
     } catch (error) {
       file.release()
       throw error
@@ -128,9 +138,9 @@ export class BlobFiles {
     return undefined
   }
 
-  async #openFile(digest: Digest): Promise<StoredBlob | undefined> {
+  async #openFile(digest: Digest, use: boolean): Promise<StoredBlob | undefined> {
     const { files, layout } = this.#options
-    const opened = await openRegular(files, layout.blob(digest))
+    const opened = await openRegular(files, layout.blob(digest), { access: use })
     if (opened === 'other') await this.#moveAside(digest)
     if (opened === undefined || opened === 'other') {
       this.#forget(digest)
@@ -138,7 +148,7 @@ export class BlobFiles {
     }
     const file = this.#hold(digest, opened.handle)
     this.#held.set(digest, file)
-    return await this.#lend(digest, file, opened.stat)
+    return await this.#lend(digest, file, opened.stat, use)
   }
 
   #hold(digest: Digest, handle: FileHandle): StoredFile {
@@ -149,7 +159,8 @@ export class BlobFiles {
     return file
   }
 
-  async #lend(digest: Digest, file: StoredFile, found: BigIntStats): Promise<StoredBlob> {
+  async #lend(digest: Digest, file: StoredFile, found: BigIntStats, use: boolean): Promise<StoredBlob> {
+    if (!use) return this.#blob(digest, file, found, false)
     const stat = await this.#touch(digest, file, found)
     if (this.#held.get(digest) === file) this.#options.index.use(digest, sizesOf(stat))
     return this.#blob(digest, file, stat, false)
@@ -157,7 +168,7 @@ export class BlobFiles {
 
   #blob(digest: Digest, file: StoredFile, stat: BigIntStats, verified: boolean): StoredBlob {
     const { index, troubles } = this.#options
-    return heldBlob({
+    const blob = heldBlob({
       file,
       size: Number(stat.size),
       isVerified: () => verified || index.verifiedAs(digest) === identityOf(stat),
@@ -167,6 +178,23 @@ export class BlobFiles {
       },
       trouble: troubles.reading,
     })
+    this.#lent.set(blob, file)
+    return blob
+  }
+
+  /** Whether the digest leads to the file that `seen` holds; as long as that is open, no other has its inode. */
+  async #leadsTo(digest: Digest, seen: StoredBlob): Promise<boolean> {
+    const { files, layout } = this.#options
+    try {
+      const [there, held] = await Promise.all([
+        files.lstat(layout.blob(digest), { bigint: true }),
+        this.#lent.get(seen)?.stat(),
+      ])
+      return there.dev === held?.dev && there.ino === held.ino
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
+      throw error
+    }
   }
 
   /** Notes the use on the disk when that was not done for long. It changes ctime, but not what was verified. */
@@ -207,15 +235,18 @@ export class BlobFiles {
     }
   }
 
-  async #moveAside(digest: Digest): Promise<void> {
+  /** False when nothing lay there. */
+  async #moveAside(digest: Digest): Promise<boolean> {
     const { files, layout, clock, maxQuarantine, log } = this.#options
     this.#forget(digest)
     try {
       const moved = await quarantine(files, layout, digest, clock(), maxQuarantine)
       if (moved) log?.warn({ digest }, 'A cached blob was bad and was set aside.')
+      return moved
     } catch (error) {
       this.#condemned.add(digest)
       log?.warn({ digest, code: codeOf(error) }, 'A cached blob was bad and could not be set aside.')
+      return true
     }
   }
 

@@ -6,7 +6,7 @@ import type { Digest } from '../oci/digest.js'
  */
 export interface BlobStore {
   /** A stored blob, held until it is released: it is neither evicted nor closed meanwhile. Throws CacheTrouble. */
-  open(digest: Digest): Promise<StoredBlob | undefined>
+  open(digest: Digest, options?: OpenOptions): Promise<StoredBlob | undefined>
   /** Room for a blob of `size` bytes on its way in. Throws CacheTrouble when the store cannot take it now. */
   ingest(size: number): Promise<Ingest>
   /**
@@ -15,13 +15,21 @@ export interface BlobStore {
    * Throws CacheTrouble when the store cannot take the blob now.
    */
   resume(digest: Digest): Promise<Suspended | undefined>
-  /** Puts a blob that turned out bad where no later `open` finds it. Who holds it keeps reading what it was. */
-  setAside(digest: Digest): Promise<void>
+  /**
+   * Puts a blob that turned out bad where no later `open` finds it; false when there was none. With `seen`, which must be
+   * held, only if the digest still leads to those very bytes. Who holds it keeps reading what it was.
+   */
+  setAside(digest: Digest, seen?: StoredBlob): Promise<boolean>
   /** Drops a blob; false when there was none. Who holds it keeps it. */
   remove(digest: Digest): Promise<boolean>
   /** What is stored, least recently used first as far as is known. */
   list(): AsyncIterable<StoredEntry>
   close(): Promise<void>
+}
+
+export interface OpenOptions {
+  /** Whether this counts as a use, after which the blob is the last to be evicted; true by default. */
+  readonly use?: boolean
 }
 
 export interface StoredEntry {

@@ -17,7 +17,7 @@ export function lookAtCacheDirectory(directory: string): CacheDirectory {
   const layout = layoutOf(directory)
 
   async function open(digest: Digest) {
-    const opened = await openRegular(files, layout.blob(digest))
+    const opened = await openRegular(files, layout.blob(digest), { access: false })
     return opened === 'other' ? undefined : opened
   }
 

@@ -7,6 +7,7 @@ import {
   type BlobStore,
   type Extent,
   type Ingest,
+  type OpenOptions,
   type StoredBlob,
   type StoredEntry,
   type Suspended,
@@ -120,10 +121,10 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async open(digest: Digest): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, options?: OpenOptions): Promise<StoredBlob | undefined> {
     this.#closing.signal.throwIfAborted()
     try {
-      return await this.#blobs.open(digest)
+      return await this.#blobs.open(digest, options)
     } catch (error) {
       throw this.#troubles.reading(error)
     }
@@ -137,9 +138,14 @@ export class DiskStore implements BlobStore {
     return this.#writing(() => this.#takeOver(digest))
   }
 
-  async setAside(digest: Digest): Promise<void> {
-    this.#integrityFailures++
-    await this.#blobs.setAside(digest)
+  async setAside(digest: Digest, seen?: StoredBlob): Promise<boolean> {
+    try {
+      const done = await this.#blobs.setAside(digest, seen)
+      if (done) this.#integrityFailures++
+      return done
+    } catch (error) {
+      throw this.#troubles.reading(error)
+    }
   }
 
   async remove(digest: Digest): Promise<boolean> {

@@ -20,6 +20,8 @@ export interface Layout {
   readonly membership: string
   /** What is known of which tag stands for what. */
   readonly tags: string
+  /** How far the scrub is. */
+  readonly scrub: string
   /** The owner's socket. */
   readonly lock: string
   blob(digest: Digest): string
@@ -46,6 +48,7 @@ export function layoutOf(directory: string): Layout {
     quarantine,
     membership: join(root, 'membership.journal'),
     tags: join(root, 'tags.journal'),
+    scrub: join(root, 'scrub.json'),
     lock: join(root, 'lock.sock'),
     blob: digest => join(blobs, algorithmOf(digest), hexOf(digest).slice(0, 2), hexOf(digest)),
     suspended: digest => join(partial, `${algorithmOf(digest)}-${hexOf(digest)}`),

@@ -101,7 +101,7 @@ export class PartialFiles {
 
 /** Without its record, which would be in the way of the blob's end. Undefined when it has none that fits. */
 async function openPartial(files: FileSystem, path: string): Promise<PartialFile | undefined> {
-  const opened = await openRegular(files, path, constants.O_RDWR)
+  const opened = await openRegular(files, path, { flags: constants.O_RDWR })
   if (opened === undefined || opened === 'other') return undefined
   const { handle, stat } = opened
   let partial: PartialFile | undefined

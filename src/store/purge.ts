@@ -64,7 +64,7 @@ export function imageSources({ tags, membership, manifests, store }: PurgeParts)
     membership,
     read: digest => manifests.read(digest),
     async sizeOf(digest) {
-      const stored = await store.open(digest)
+      const stored = await store.open(digest, { use: false })
       stored?.release()
       return stored?.size
     },
@@ -78,7 +78,7 @@ function contentsOf({ digest, variants }: CachedImage): Digest[] {
 async function removeAll({ manifests, store }: PurgeParts, digests: readonly Digest[]): Promise<PurgeResult> {
   let [files, bytes] = [0, 0]
   for (const digest of digests) {
-    const stored = await store.open(digest)
+    const stored = await store.open(digest, { use: false })
     stored?.release()
     if (!(await manifests.remove(digest))) continue
     files++

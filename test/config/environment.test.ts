@@ -31,6 +31,8 @@ t.test('every setting outside lists has a form', t => {
       'ECR_MIRROR_CACHE_FILLONRANGE text',
       'ECR_MIRROR_CACHE_DOWNLOAD_PARTS number',
       'ECR_MIRROR_CACHE_DOWNLOAD_PARTSIZE text',
+      'ECR_MIRROR_CACHE_SCRUB_EVERY text',
+      'ECR_MIRROR_CACHE_SCRUB_RATE text',
       'ECR_MIRROR_CACHE_TAGS_TTL text',
       'ECR_MIRROR_CACHE_TAGS_IMMUTABLE list',
       'ECR_MIRROR_CACHE_TAGS_STALEFOR text',

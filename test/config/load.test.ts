@@ -86,6 +86,7 @@ upstreams:
     endpoint: http://127.0.0.1:4000
     apiEndpoint: https://api.internal
     redirectHosts: ["*.s3.us-east-1.amazonaws.com", "127.0.0.1:9000"]
+cache: { directory: cache, scrub: { every: never, rate: 512KiB/s } }
 uploads: { sessionKey: 0123456789abcdef }
 log: { level: debug, format: json }
 limits: { drainTimeout: 1.5m, idleTimeout: 500ms, maxRequests: 1 }
@@ -103,6 +104,7 @@ limits: { drainTimeout: 1.5m, idleTimeout: 500ms, maxRequests: 1 }
   t.equal(config.upstreams[0]?.host, HOST)
   t.same(config.upstreams[1]?.serves, ['docker.io', 'hub.internal'])
   t.equal(config.upstreams[1]?.endpoint, 'http://127.0.0.1:4000')
+  t.same(config.cache?.scrub, { every: 'never', rate: 524_288 })
   t.match(config.limits, { drainTimeout: 90_000, idleTimeout: 500, maxRequests: 1 })
 })
 
@@ -195,6 +197,21 @@ const WRONG: readonly (readonly [name: string, yaml: string, line: string])[] = 
     'a secret in the place of a mapping',
     '@uploads: hunter2hunter2hunter2',
     'mirror.yaml:3:10 uploads: found a text, expected a mapping of sessionKey',
+  ],
+  [
+    'a scrub at no speed',
+    '@cache: { directory: /x, scrub: { rate: 0MiB/s } }',
+    'mirror.yaml:3:40 cache.scrub.rate: found "0MiB/s", expected a rate such as 20MiB/s, more than 0',
+  ],
+  [
+    'a rate that is a size',
+    '@cache: { directory: /x, scrub: { rate: 20MiB } }',
+    'mirror.yaml:3:40 cache.scrub.rate: found "20MiB", expected a rate such as 20MiB/s, more than 0',
+  ],
+  [
+    'a scrub without end',
+    '@cache: { directory: /x, scrub: { every: 0s } }',
+    'mirror.yaml:3:41 cache.scrub.every: found "0s", expected a duration such as 24h, more than 0, or never',
   ],
   [
     'a public URL with a path',

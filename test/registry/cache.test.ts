@@ -297,6 +297,7 @@ t.test('the directory holds nothing but what is documented', async t => {
     'membership.journal',
     'partial',
     'quarantine',
+    'scrub.json',
     'tags.journal',
   ])
   t.same(await readdir(join(directory, 'v1/ingest')), [])

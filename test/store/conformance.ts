@@ -207,6 +207,34 @@ export function blobStoreConformance(t: Test, open: (t: Test) => Promise<BlobSto
     })
   }
 
+  t.test('what was seen to be bad is set aside only as long as its digest leads to it', async t => {
+    const store = await open(t)
+    await putAll(store, large)
+    const first = await store.open(large.digest)
+    const beside = await store.open(large.digest)
+    t.equal(await store.setAside(large.digest, first), true)
+    t.equal(await store.open(large.digest), undefined)
+    t.equal(await store.setAside(large.digest, first), false, 'it is gone')
+    await putAll(store, large)
+    t.equal(await store.setAside(large.digest, beside), false, 'another lies there')
+    t.same(await fetchFrom(store, large.digest), large.bytes)
+    first?.release()
+    beside?.release()
+  })
+
+  t.test('opening a blob without using it leaves its place in the list', async t => {
+    const store = await open(t)
+    const blobs = [blobOf(1, 10), blobOf(2, 20)] as const
+    await putAll(store, ...blobs)
+    const first = await store.open(blobs[0].digest, { use: false })
+    t.same(first && (await readAll(first)), blobs[0].bytes)
+    t.same(await listed(store), [blobs[0].digest, blobs[1].digest])
+    const used = await store.open(blobs[0].digest)
+    t.same(await listed(store), [blobs[1].digest, blobs[0].digest], 'a use beside it counts')
+    first?.release()
+    used?.release()
+  })
+
   t.test('the list has every blob with its size, least recently used first', async t => {
     const store = await open(t)
     const blobs = [blobOf(1, 10), blobOf(2, 20), blobOf(3, 30)] as const

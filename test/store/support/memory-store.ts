@@ -50,10 +50,10 @@ export class MemoryStore implements BlobStore {
     return kept && { ingest: this.#ingestInto(kept.bytes), present: kept.present }
   }
 
-  async setAside(digest: Digest): Promise<void> {
+  async setAside(digest: Digest): Promise<boolean> {
     this.#check('setAside')
     this.setAsides.push(digest)
-    this.blobs.delete(digest)
+    return this.blobs.delete(digest)
   }
 
   async remove(digest: Digest): Promise<boolean> {
