@@ -80,7 +80,7 @@ export async function openCache(
     validity: { tags: whole(config.tags), blobs: whole(config.membership) },
     purge: target => purge(target, { tags, membership, manifests, store }),
     async settled() {
-      await Promise.all([manifests.settled(), membership.settled(), tags.settled()])
+      await Promise.all([blobs.settled(), manifests.settled(), membership.settled(), tags.settled()])
     },
     cache: createCache({ blobs, manifests, membership, tags, referrers, fillOnRange }),
     async close() {

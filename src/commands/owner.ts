@@ -27,8 +27,7 @@ export function cacheOf({ cache }: Config): NonNullable<Config['cache']> {
 export async function settleOwner({ directory }: NonNullable<Config['cache']>): Promise<void> {
   const pool = poolTo(layoutOf(directory))
   try {
-    const answer = await pool.request({ path: '/settle', method: 'POST' })
-    await answer.body.dump()
+    await settle(pool)
   } catch {
     // Nobody is there.
   } finally {
@@ -65,6 +64,12 @@ export async function reachOwner(
       await app?.close(AbortSignal.timeout(0))
     },
   }
+}
+
+/** Resolves when the owner has put on the disk what it has fetched and what it knows. */
+export async function settle(pool: Pool): Promise<void> {
+  const answer = await pool.request({ path: '/settle', method: 'POST' })
+  await answer.body.dump()
 }
 
 function poolTo(layout: Layout): Pool {

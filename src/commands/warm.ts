@@ -7,7 +7,7 @@ import { parseImageName, type ImageName } from '../oci/image-name.js'
 import { blobsOf, parseManifest, platformText, type Descriptor } from '../oci/manifest.js'
 import { referenceText } from '../oci/reference.js'
 import { inUnits } from './in-units.js'
-import { reachOwner } from './owner.js'
+import { reachOwner, settle } from './owner.js'
 import { createProgress, type Progress } from './progress.js'
 import type { CreateApp } from './serve.js'
 import { CommandError, EXIT, type Surroundings } from './surroundings.js'
@@ -55,6 +55,7 @@ export async function warmImages(
           `  in the cache: ${inUnits(outcome.bytes)}, ${inUnits(outcome.fetched)} of it fetched now\n`,
         )
     }
+    await settle(owner.pool)
   } finally {
     await owner.close()
   }

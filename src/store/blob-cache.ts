@@ -43,6 +43,8 @@ export interface BlobCache {
    * when there is nothing to be had, CacheTrouble when the store cannot take it, and the signal's reason.
    */
   lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease>
+  /** Resolves when all that was downloaded to its end is stored, or cannot be. */
+  settled(): Promise<void>
   /** Gives up what is being downloaded, for a later start to go on from; its readers' reads throw. */
   close(): Promise<void>
 }
@@ -175,6 +177,9 @@ export function createBlobCache({
     knows: async digest => fills.has(digest) || (await size(digest)) !== undefined,
     size,
     lease,
+    async settled() {
+      await Promise.all([...running].filter(fill => fill.isRight).map(fill => fill.finished))
+    },
     async close() {
       closed = true
       await Promise.all([...running, ...checks.values()].map(each => each.stop(closing())))

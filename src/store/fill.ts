@@ -80,6 +80,11 @@ export class Fill {
     return this.#opened?.blob.size
   }
 
+  /** Whether the bytes are all there and right, and only have to be made durable, if that is not done yet. */
+  get isRight(): boolean {
+    return this.#isRight
+  }
+
   /** A hold on the blob, as soon as its source was opened. Throws why it cannot be, or the signal's reason. */
   async join(result: CacheResult, signal: AbortSignal): Promise<Lease> {
     this.#users++

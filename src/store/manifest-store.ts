@@ -71,12 +71,12 @@ export function createManifestStore({
         stored.markVerified()
         return bytes
       }
+      onMismatch(digest)
+      await store.setAside(digest, stored)
+      return undefined
     } finally {
       stored.release()
     }
-    onMismatch(digest)
-    await store.setAside(digest)
-    return undefined
   }
 
   async function write(digest: Digest, bytes: Buffer): Promise<void> {

@@ -319,6 +319,7 @@ t.test('/readyz tells of the cache, which is reason enough to be ready', async t
   t.match(await ready.json(), {
     checks: [
       { name: 'token of main', ok: true, detail: /no token.*what is cached is served/ },
+      { name: 'autonomy of main', ok: true },
       { name: 'cache', ok: true, detail: /^1 blobs, 0\.0 of 100\.0 GiB/ },
     ],
   })
