@@ -15,6 +15,9 @@ const exitCode = await run(
     stdout: process.stdout,
     stderr: process.stderr,
     onHangup: listener => void process.on('SIGHUP', listener),
+    onInterrupt: listener => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, listener)
+    },
   },
   createApp,
 )

@@ -8,6 +8,8 @@ export interface Surroundings {
   readonly stderr: NodeJS.WriteStream
   /** Calls the listener at each SIGHUP. */
   readonly onHangup: (listener: () => void) => void
+  /** Calls the listener, in place of ending the process, when it is first asked to end (SIGINT, SIGTERM). */
+  readonly onInterrupt: (listener: () => void) => void
 }
 
 /** Exit codes: ended as asked, failed at work, bad usage or configuration. */

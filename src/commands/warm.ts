@@ -41,13 +41,21 @@ export async function warmImages(
   const { env, stdout, stderr } = surroundings
   const { config } = await loadConfig({ env, flags, withoutUsers: true })
   const images = names.map(text => ({ text, image: imageNamed(text) }))
+  const interrupted = new AbortController()
+  surroundings.onInterrupt(() => interrupted.abort(stopped()))
+  const { signal } = interrupted
   const owner = await reachOwner(config, createApp, surroundings)
   const failures: string[] = []
   try {
     for (const { text, image } of images) {
       stdout.write(`${text}\n`)
       const progress = createProgress(stdout)
-      const outcome = await warm(owner.pool, image, platform, progress).finally(() => progress.end())
+      const outcome = await warm(
+        { pool: owner.pool, name: image.name, progress, signal },
+        image,
+        platform,
+      ).finally(() => progress.end())
+      signal.throwIfAborted()
       for (const failure of outcome.failures) stderr.write(`ecr-mirror: ${text}: ${failure}\n`)
       if (outcome.failures.length > 0) failures.push(text)
       else
@@ -63,6 +71,13 @@ export async function warmImages(
     throw new CommandError(`not all is in the cache of: ${failures.join(', ')}`, EXIT.failed)
 }
 
+function stopped(): CommandError {
+  return new CommandError(
+    'stopped; what was fetched is kept, and the same command goes on from there',
+    EXIT.failed,
+  )
+}
+
 function imageNamed(text: string): ImageName {
   const image = parseImageName(text)
   if (image) return image
@@ -76,16 +91,19 @@ interface Outcome {
   fetched: number
 }
 
-async function warm(
-  pool: Pool,
-  { name, reference }: ImageName,
-  platform: string | undefined,
-  progress: Progress,
-): Promise<Outcome> {
+/** What fetches of one repository go by. */
+interface Work {
+  readonly pool: Pool
+  readonly name: string
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
+
+async function warm(work: Work, { reference }: ImageName, platform: string | undefined): Promise<Outcome> {
   const outcome: Outcome = { failures: [], bytes: 0, fetched: 0 }
   const blobs = new Map<Digest, Descriptor>()
   try {
-    for (const manifest of await manifestsOf(pool, name, referenceText(reference), platform)) {
+    for (const manifest of await manifestsOf(work, referenceText(reference), platform)) {
       for (const blob of blobsOf(parseManifest(manifest))) blobs.set(blob.digest, blob)
     }
   } catch (error) {
@@ -94,9 +112,9 @@ async function warm(
   }
   const waiting = [...blobs.values()]
   const next = async (): Promise<void> => {
-    for (let blob = waiting.shift(); blob; blob = waiting.shift()) {
+    for (let blob = waiting.shift(); blob && !work.signal.aborted; blob = waiting.shift()) {
       try {
-        await warmBlob(pool, name, blob.digest, progress, outcome)
+        await warmBlob(work, blob.digest, outcome)
       } catch (error) {
         outcome.failures.push(`${blob.digest}: ${reasonOf(error)}`)
       }
@@ -107,13 +125,8 @@ async function warm(
 }
 
 /** The image's manifest, or those of an index, of one platform or of all. */
-async function manifestsOf(
-  pool: Pool,
-  name: string,
-  reference: string,
-  platform: string | undefined,
-): Promise<Buffer[]> {
-  const top = await manifest(pool, name, reference)
+async function manifestsOf(work: Work, reference: string, platform: string | undefined): Promise<Buffer[]> {
+  const top = await manifest(work, reference)
   const children = parseManifest(top)?.manifests ?? []
   if (children.length === 0) return [top]
   const wanted = children.filter(
@@ -123,7 +136,7 @@ async function manifestsOf(
     const known = children.flatMap(child => (child.platform ? [platformText(child.platform)] : []))
     throw new Error(`there is no ${platform ?? ''} in it; there is ${known.join(', ')}`)
   }
-  return Promise.all(wanted.map(child => manifest(pool, name, child.digest)))
+  return Promise.all(wanted.map(child => manifest(work, child.digest)))
 }
 
 /** `linux/arm64` means whatever variant of it there is. */
@@ -131,11 +144,12 @@ function isPlatform(platform: string, wanted: string): boolean {
   return platform === wanted || platform.startsWith(`${wanted}/`)
 }
 
-async function manifest(pool: Pool, name: string, reference: string): Promise<Buffer> {
+async function manifest({ pool, name, signal }: Work, reference: string): Promise<Buffer> {
   const answer = await pool.request({
     path: `/v2/${name}/manifests/${reference}`,
     method: 'GET',
     headers: { accept: ACCEPT },
+    signal,
   })
   const bytes = Buffer.from(await answer.body.arrayBuffer())
   if (answer.statusCode !== 200) throw new Error(messageIn(bytes, answer.statusCode))
@@ -143,14 +157,12 @@ async function manifest(pool: Pool, name: string, reference: string): Promise<Bu
 }
 
 async function warmBlob(
-  pool: Pool,
-  name: string,
+  { pool, name, progress, signal }: Work,
   digest: Digest,
-  progress: Progress,
   outcome: Outcome,
 ): Promise<void> {
   const path = `/v2/${name}/blobs/${digest}`
-  const head = await pool.request({ path, method: 'HEAD' })
+  const head = await pool.request({ path, method: 'HEAD', signal })
   await head.body.dump()
   const size = Number(head.headers['content-length'] ?? 0)
   const label = `${digest.slice(0, 'sha256:'.length + 12)}…`
@@ -159,7 +171,7 @@ async function warmBlob(
     progress.begin(label, size).over('there already')
     return
   }
-  const answer = await pool.request({ path, method: 'GET' })
+  const answer = await pool.request({ path, method: 'GET', signal })
   if (answer.statusCode !== 200) {
     const bytes = Buffer.from(await answer.body.arrayBuffer())
     throw new Error(messageIn(bytes, answer.statusCode))
@@ -180,6 +192,7 @@ async function warmBlob(
   transfer.over(how === 'hit' ? 'there already' : 'fetched')
 }
 
+/** What a registry's error says. */
 function messageIn(bytes: Buffer, status: number): string {
   return ociErrorIn(bytes.toString('utf8'))?.message ?? `status ${status}`
 }

@@ -113,6 +113,47 @@ t.test('what cannot be had is said, and the rest is fetched', async t => {
   t.match(await command('warm', 'Team/App'), { code: 2, err: /is no image; expected one such as/ })
 })
 
+const MiB = 1024 * 1024
+
+/** Bytes that storage was asked for, of a blob of that size. */
+function askedFor(ecr: Ecr, since: number, size: number): number {
+  return ecr.requests.slice(since).reduce((sum, { at, headers }) => {
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(String(headers.range)) ?? []
+    return at === 's3' && Number(last) < size ? sum + Number(last) - Number(first) + 1 : sum
+  }, 0)
+}
+
+t.test('warm that is interrupted goes on where it stopped', { timeout: 120_000 }, async t => {
+  for (const running of [true, false]) {
+    const { ecr, app, command, configFile, directory, log } = await start(t)
+    if (!running) await app.close()
+    const size = 200 * MiB
+    await ecr.putImage('team/app', '1', { layers: [{ size, seed: 'large' }] })
+    ecr.knobs.s3.slow = MiB / 2
+    const interrupt = new AbortController()
+    const first = runCommand(['warm', '--config', configFile, 'team/app:1'], interrupt.signal)
+    await ecr.arrived({ at: 's3' }, 9)
+    await new Promise(resolve => setTimeout(resolve, 1_500))
+    interrupt.abort()
+    const { code, err } = await first
+    t.equal(code, 1)
+    t.match(err, /stopped; what was fetched is kept/)
+    const suspended = async (): Promise<string[]> => readdir(join(directory, 'v1/partial'))
+    while ((await suspended()).length === 0) await new Promise(resolve => setTimeout(resolve, 100))
+    const received = log.find(({ msg }) => msg === 'fill suspended')?.['received']
+
+    ecr.knobs.s3.slow = undefined
+    const before = ecr.requests.length
+    t.equal((await command('warm', 'team/app:1')).code, 0)
+    const asked = askedFor(ecr, before, size)
+    t.ok(asked < size - MiB, `${asked} of ${size} bytes are asked for again`)
+    if (running) t.equal(asked, size - Number(received), 'just what was missing')
+    const after = ecr.requests.length
+    t.equal((await command('warm', 'team/app:1')).code, 0)
+    t.equal(askedFor(ecr, after, size), 0)
+  }
+})
+
 t.test('without a running mirror the commands own the directory themselves', async t => {
   const { ecr, app, command, directory } = await start(t)
   const index = await putIndex(ecr, 'team/app', '1')

@@ -10,18 +10,16 @@ export interface CommandResult {
 }
 
 /** Runs a command in this process, with standard streams of its own. */
-export async function runCommand(
-  args: readonly string[],
-  env: Record<string, string> = {},
-): Promise<CommandResult> {
+export async function runCommand(args: readonly string[], interrupt?: AbortSignal): Promise<CommandResult> {
   const [out, err] = [new Collected(), new Collected()]
   const surroundings = {
-    env,
+    env: {},
     stdin: Readable.from([]),
     stdout: out,
     stderr: err,
     onHangup: () => undefined,
-  } as unknown as Surroundings
+    onInterrupt: (listener: () => void) => interrupt?.addEventListener('abort', listener, { once: true }),
+  } satisfies Partial<Record<keyof Surroundings, unknown>> as unknown as Surroundings
   const code = await run(args, surroundings, createApp)
   return { code, out: out.text, err: err.text }
 }
