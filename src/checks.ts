@@ -29,7 +29,7 @@ export async function checksOf(
     writePaused,
     indexed,
   } = stats
-  const scrub = opened?.scrub?.state()
+  const scrub = opened.scrub?.state()
   const detail = [
     `${entries} blobs, ${inGiB(bytes)} of ${inGiB(maxBytes)} GiB${indexed ? '' : ' so far'}`,
     ...(freeBytes === undefined ? [] : [`${inGiB(freeBytes)} GiB free`]),
