@@ -7,8 +7,11 @@ import type { Digest } from '../oci/digest.js'
 export interface BlobStore {
   /** A stored blob, held until it is released: it is neither evicted nor closed meanwhile. Throws CacheTrouble. */
   open(digest: Digest): Promise<StoredBlob | undefined>
-  /** Room for a blob of `size` bytes on its way in. Throws CacheTrouble when the store cannot take it now. */
-  ingest(size: number): Promise<Ingest>
+  /**
+   * Room for a blob of `size` bytes on its way in, or for one that grows as it is written when that is not known yet.
+   * Throws CacheTrouble when the store cannot take it now.
+   */
+  ingest(size: number | undefined): Promise<Ingest>
   /** Puts a blob that turned out bad where no later `open` finds it. Who holds it keeps reading what it was. */
   setAside(digest: Digest): Promise<void>
   /** Drops a blob; false when there was none. Who holds it keeps it. */
@@ -42,6 +45,8 @@ export interface StoredBlob extends ReadableBytes {
 
 /** A blob on its way in: a temporary file that nobody finds under a digest. */
 export interface Ingest extends ReadableBytes {
+  /** In bytes: what was announced, or else up to where it has been written. */
+  readonly size: number
   /** Writes all of `bytes` at `position`, or throws CacheTrouble. */
   write(bytes: Uint8Array, position: number): Promise<void>
   /**

@@ -108,7 +108,7 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async ingest(size: number): Promise<Ingest> {
+  async ingest(size: number | undefined): Promise<Ingest> {
     this.#closing.signal.throwIfAborted()
     const paused = this.#troubles.writePaused
     if (paused !== undefined) throw new CacheTrouble(paused)
@@ -199,8 +199,8 @@ export class DiskStore implements BlobStore {
     })
   }
 
-  async #beginIngest(size: number): Promise<Ingest> {
-    const reservation = await this.#room.reserve(size)
+  async #beginIngest(size: number | undefined): Promise<Ingest> {
+    const reservation = await this.#room.reserve(size ?? 0)
     try {
       const path = this.#layout.temporary()
       const handle = await this.#files.open(path, 'wx+', 0o600)
@@ -219,8 +219,7 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  readonly #publish = async (digest: Digest, ingest: DiskIngestOptions): Promise<StoredBlob> => {
-    const { handle, path, size, reservation } = ingest
+  readonly #publish: DiskIngestOptions['publish'] = async (digest, size, { handle, path, reservation }) => {
     try {
       this.#closing.signal.throwIfAborted()
       await handle.sync()

@@ -5,6 +5,7 @@ type Operation = 'open' | 'ingest' | 'write' | 'read' | 'commit' | 'setAside'
 
 /** A store in memory, which fails on demand and counts what is held. */
 export class MemoryStore implements BlobStore {
+  /** Least recently used first. */
   readonly blobs = new Map<Digest, { bytes: Buffer; verified: boolean }>()
   /** What fails for as long as it is in here. */
   readonly failing = new Set<Operation>()
@@ -23,17 +24,20 @@ export class MemoryStore implements BlobStore {
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     this.#check('open')
     const blob = this.blobs.get(digest)
+    if (blob) this.#use(digest, blob)
     await this.beforeOpen()
     return blob && this.#hold(blob)
   }
 
-  async ingest(size: number): Promise<Ingest> {
+  async ingest(size: number | undefined): Promise<Ingest> {
     this.#check('ingest')
-    const bytes = Buffer.alloc(size)
+    let bytes = Buffer.alloc(size ?? 0)
     this.ingests++
     let over = false
     return {
-      size,
+      get size() {
+        return bytes.length
+      },
       read: async (buffer, position) => {
         this.#check('read')
         return bytes.copy(buffer, 0, position)
@@ -42,7 +46,9 @@ export class MemoryStore implements BlobStore {
         await this.beforeWrite()
         this.#check('write')
         if (over) throw new Error('written after its end')
-        if (position + chunk.length > size) throw new Error('written beyond its end')
+        const end = position + chunk.length
+        if (size !== undefined && end > size) throw new Error('written beyond its end')
+        if (end > bytes.length) bytes = Buffer.concat([bytes, Buffer.alloc(end - bytes.length)])
         bytes.set(chunk, position)
       },
       commit: async digest => {
@@ -52,7 +58,7 @@ export class MemoryStore implements BlobStore {
         over = true
         this.ingests--
         const blob = { bytes, verified: true }
-        this.blobs.set(digest, blob)
+        this.#use(digest, blob)
         return this.#hold(blob)
       },
       discard: async () => {
@@ -79,6 +85,11 @@ export class MemoryStore implements BlobStore {
 
   async close(): Promise<void> {
     this.blobs.clear()
+  }
+
+  #use(digest: Digest, blob: { bytes: Buffer; verified: boolean }): void {
+    this.blobs.delete(digest)
+    this.blobs.set(digest, blob)
   }
 
   #hold(blob: { bytes: Buffer; verified: boolean }): StoredBlob {
