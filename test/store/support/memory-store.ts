@@ -18,6 +18,10 @@ export class MemoryStore implements BlobStore {
   beforeRead: (position: number) => Promise<void> = async () => undefined
   /** Awaited before each write of an ingest. */
   beforeWrite: () => Promise<void> = async () => undefined
+  /** Awaited before each commit. */
+  beforeCommit: () => Promise<void> = async () => undefined
+  /** Learns of each write of an ingest. */
+  onWrite: (bytes: Uint8Array) => void = () => undefined
   /** Awaited after `open` has looked, and before it says what it found. */
   beforeOpen: () => Promise<void> = async () => undefined
 
@@ -50,9 +54,10 @@ export class MemoryStore implements BlobStore {
         if (size !== undefined && end > size) throw new Error('written beyond its end')
         if (end > bytes.length) bytes = Buffer.concat([bytes, Buffer.alloc(end - bytes.length)])
         bytes.set(chunk, position)
+        this.onWrite(chunk)
       },
       commit: async digest => {
-        await Promise.resolve()
+        await this.beforeCommit()
         this.#check('commit')
         if (over) throw new Error('committed after its end')
         over = true
