@@ -3,10 +3,12 @@ import { ConfigError } from './config/config-error.js'
 import type { Log } from './operations/log.js'
 import { createCache, type Cache } from './registry/cache.js'
 import { createBlobCache, type BlobCacheEvent } from './store/blob-cache.js'
+import { CacheTrouble } from './store/blob-store.js'
 import { DirectoryInUse } from './store/directory-lock.js'
 import { openDiskStore, type DiskStore } from './store/disk-store.js'
 import { createJournal } from './store/journal.js'
 import { layoutOf } from './store/layout.js'
+import { DigestMismatch } from './store/lease.js'
 import { openMembership } from './store/membership.js'
 
 export interface OpenCache {
@@ -41,6 +43,13 @@ export async function openCache(config: NonNullable<Config['cache']>, log: Log):
 function logEvent(log: Log, event: BlobCacheEvent): void {
   const { kind, ...details } = event
   const fields = 'error' in details ? { ...details, error: String(details.error) } : details
-  if (kind === 'mismatch' || kind === 'cache trouble' || kind === 'fill failed') log.warn(fields, kind)
+  if (isOfNote(event)) log.warn(fields, kind)
   else log.debug(fields, kind)
+}
+
+function isOfNote(event: BlobCacheEvent): boolean {
+  // Pushes that clients break off are none of the cache's matters.
+  if (event.kind === 'capture dropped')
+    return event.error instanceof CacheTrouble || event.error instanceof DigestMismatch
+  return event.kind === 'mismatch' || event.kind === 'cache trouble' || event.kind === 'fill failed'
 }
