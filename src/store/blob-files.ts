@@ -39,6 +39,8 @@ export class BlobFiles {
   readonly #turns = new Turns()
   /** The files that are held, as they are found under their digests. */
   readonly #held = new Map<Digest, StoredFile>()
+  /** Files that are being opened; who wants one of them meanwhile joins it then. */
+  readonly #openings = new Map<Digest, Promise<StoredBlob | undefined>>()
   /** Bad blobs that could not be moved away. */
   readonly #condemned = new Set<Digest>()
 
@@ -54,7 +56,13 @@ export class BlobFiles {
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     if (this.#condemned.has(digest)) return undefined
-    return (await this.#join(digest)) ?? (await this.#turns.take(digest, () => this.#openFile(digest)))
+    for (;;) {
+      const joined = await this.#join(digest)
+      if (joined) return joined
+      const opening = this.#openings.get(digest)
+      if (!opening) return this.#openFirst(digest)
+      if (!(await opening)) return undefined
+    }
   }
 
   /** Puts a synced file in its digest's place; an older one that is known to be good stays instead. */
@@ -126,6 +134,16 @@ export class BlobFiles {
     }
     file.release()
     return undefined
+  }
+
+  async #openFirst(digest: Digest): Promise<StoredBlob | undefined> {
+    const opening = this.#turns.take(digest, () => this.#openFile(digest))
+    this.#openings.set(digest, opening)
+    try {
+      return await opening
+    } finally {
+      this.#openings.delete(digest)
+    }
   }
 
   async #openFile(digest: Digest): Promise<StoredBlob | undefined> {

@@ -169,6 +169,31 @@ t.test('only a regular file is ever served', async t => {
   }
 })
 
+t.test('many who want a blob at once have its file opened once', async t => {
+  const directory = t.testdir()
+  let opened = 0
+  const files = {
+    ...nodeFiles,
+    open: async (...args: Parameters<FileSystem['open']>) => {
+      if (args[0] === fileOf(directory, large.digest)) opened++
+      return nodeFiles.open(...args)
+    },
+  }
+  const store = await open(t, directory, {}, files)
+  await putAll(store, large)
+  const before = opened
+  const blobs = await Promise.all(Array.from({ length: 50 }, () => store.open(large.digest)))
+  t.equal(opened - before, 1)
+  for (const [index, blob] of blobs.entries()) {
+    if (index % 10 === 0) t.same(blob && (await readAll(blob)), large.bytes)
+    blob?.release()
+  }
+  t.same(
+    await Promise.all(Array.from({ length: 50 }, () => store.open(small.digest))),
+    Array(50).fill(undefined),
+  )
+})
+
 t.test('what lies in the blobs’ folders without being one is left alone', async t => {
   const directory = t.testdir()
   const first = await open(t, directory)
