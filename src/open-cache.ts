@@ -7,10 +7,12 @@ import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
 import type { Log } from './operations/log.js'
 import { createCache, type Cache } from './registry/cache.js'
 import { createBlobCache, type BlobCacheEvent } from './store/blob-cache.js'
+import { CacheTrouble } from './store/blob-store.js'
 import { DirectoryInUse } from './store/directory-lock.js'
 import { openDiskStore, type DiskStore } from './store/disk-store.js'
 import { createJournal, type Journal } from './store/journal.js'
 import { layoutOf } from './store/layout.js'
+import { DigestMismatch } from './store/lease.js'
 import { createManifestStore } from './store/manifest-store.js'
 import { openMembership } from './store/membership.js'
 import { purge, type PurgeResult, type PurgeTarget } from './store/purge.js'
@@ -120,7 +122,14 @@ const WARNINGS: ReadonlySet<CacheEvent['kind']> = new Set<CacheEvent['kind']>([
 function logEvent(log: Log, event: CacheEvent): void {
   const { kind, ...details } = event
   const fields = 'error' in details ? { ...details, error: String(details.error) } : details
-  if (WARNINGS.has(kind)) log.warn(fields, kind)
+  if (isOfNote(event)) log.warn(fields, kind)
   else if (kind === 'scrub ended') log.info(fields, kind)
   else log.debug(fields, kind)
+}
+
+function isOfNote(event: CacheEvent): boolean {
+  // Pushes that clients break off are none of the cache's matters.
+  if (event.kind === 'capture dropped')
+    return event.error instanceof CacheTrouble || event.error instanceof DigestMismatch
+  return WARNINGS.has(event.kind)
 }

@@ -26,4 +26,8 @@ export type BlobCacheEvent =
   | { readonly kind: 'repaired'; readonly digest: Digest; readonly position: number; readonly error: unknown }
   /** Bytes were not what their digest says: those of the upstream, or those that were stored. */
   | { readonly kind: 'mismatch'; readonly digest: Digest; readonly where: 'upstream' | 'store' }
+  /** What was pushed is stored. */
+  | { readonly kind: 'captured'; readonly digest: Digest; readonly size: number }
+  /** `bytes` of a push were not kept: it did not come to its end here, or the cache was in trouble or too slow. */
+  | { readonly kind: 'capture dropped'; readonly bytes: number; readonly error: Error }
   | { readonly kind: 'cache trouble'; readonly digest: Digest; readonly error: Error }

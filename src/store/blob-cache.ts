@@ -2,8 +2,10 @@ import type { Digest } from '../oci/digest.js'
 import type { BlobCacheEvent } from './blob-cache-event.js'
 import type { BlobSource } from './blob-source.js'
 import { CacheTrouble, type BlobStore, type StoredBlob } from './blob-store.js'
+import { Capture } from './capture.js'
 import { systemClock, type Clock } from './clock.js'
 import { Fill } from './fill.js'
+import { Keeping } from './keeping.js'
 import { DigestMismatch, type Lease } from './lease.js'
 import { isRefusal } from './place.js'
 import { StoredRead } from './stored-read.js'
@@ -45,7 +47,14 @@ export interface BlobCache {
   lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease>
   /** Resolves when all that was downloaded to its end is stored, or cannot be. */
   settled(): Promise<void>
-  /** Gives up what is being downloaded, for a later start to go on from; its readers' reads throw. */
+  /** Takes the bytes of a push as they pass; nobody finds them before they are kept. Undefined once this is closed. */
+  capture(): Capture | undefined
+  /**
+   * Stores a push that the upstream accepted under this digest, if its bytes have it. At once a `lease` of it waits for
+   * that, within reason, rather than begin a download.
+   */
+  keep(digest: Digest, capture: Capture): void
+  /** Gives up what is being pushed, and what is being downloaded, for a later start to go on from; reads throw. */
   close(): Promise<void>
 }
 
@@ -73,12 +82,16 @@ export function createBlobCache({
   const checks = new Map<Digest, StoredRead>()
   /** Stored blobs that were found bad, and whether that could be done about it. */
   const setAsides = new Map<Digest, Promise<boolean>>()
-  let fillsOver = 0
+  /** The bytes of pushes, as long as they may still be stored. */
+  const captures = new Set<Capture>()
+  const keepings = new Map<Digest, Keeping>()
+  /** Downloads and pushes that have ended. */
+  let endings = 0
   let closed = false
 
   function tell(event: BlobCacheEvent): void {
     // What was bad has been replaced.
-    if (event.kind === 'fill completed') setAsides.delete(event.digest)
+    if (event.kind === 'fill completed' || event.kind === 'captured') setAsides.delete(event.digest)
     onEvent(event)
   }
 
@@ -118,7 +131,7 @@ export function createBlobCache({
   function beginFill(digest: Digest, source: BlobSource): Fill {
     const onOver = (): void => {
       fills.delete(digest)
-      fillsOver++
+      endings++
     }
     const earlier = [...running].filter(each => each.digest === digest)
     const after = Promise.all(earlier.map(({ finished }) => finished))
@@ -144,6 +157,7 @@ export function createBlobCache({
   const isOver = (signal: AbortSignal): boolean => closed || signal.aborted
 
   async function lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease> {
+    let isPatient = true
     for (;;) {
       signal.throwIfAborted()
       if (isOver(signal)) throw closing()
@@ -156,10 +170,15 @@ export function createBlobCache({
       }
       const check = checks.get(digest)
       if (check) return check.lease()
-      const before = fillsOver
+      const before = endings
       const stored = await openStored(digest)
+      const keeping: Keeping | undefined = stored || !isPatient ? undefined : keepings.get(digest)
+      if (keeping) {
+        isPatient = await keeping.settled(signal)
+        continue
+      }
       // While the store was asked another may have begun, or even ended, what this one would do again.
-      const changed = fills.has(digest) || checks.has(digest) || (!stored && fillsOver !== before)
+      const changed = fills.has(digest) || checks.has(digest) || (!stored && endings !== before)
       if (changed || isOver(signal)) stored?.release()
       else return stored ? readStored(digest, stored).lease() : beginFill(digest, source).join('miss', signal)
     }
@@ -173,16 +192,52 @@ export function createBlobCache({
     return stored?.size
   }
 
+  function capture(): Capture | undefined {
+    if (closed) return undefined
+    const taking: Capture = new Capture({
+      store,
+      clock,
+      onDropped: error => {
+        captures.delete(taking)
+        onEvent({ kind: 'capture dropped', bytes: taking.bytes, error })
+      },
+    })
+    captures.add(taking)
+    return taking
+  }
+
+  function keep(digest: Digest, capture: Capture): void {
+    const onOver = (): void => {
+      captures.delete(capture)
+      if (keepings.get(digest) === keeping) keepings.delete(digest)
+      endings++
+    }
+    const keeping = new Keeping({
+      digest,
+      capture,
+      before: keepings.get(digest),
+      clock,
+      onEvent: tell,
+      onOver,
+    })
+    keepings.set(digest, keeping)
+  }
+
   return {
-    knows: async digest => fills.has(digest) || (await size(digest)) !== undefined,
+    knows: async digest => fills.has(digest) || keepings.has(digest) || (await size(digest)) !== undefined,
     size,
     lease,
     async settled() {
       await Promise.all([...running].filter(fill => fill.isRight).map(fill => fill.finished))
     },
+    capture,
+    keep,
     async close() {
       closed = true
-      await Promise.all([...running, ...checks.values()].map(each => each.stop(closing())))
+      await Promise.all([
+        ...[...running, ...checks.values()].map(each => each.stop(closing())),
+        ...Array.from(captures, each => each.discard(new Error('The cache is closed.'))),
+      ])
     },
   }
 }

@@ -41,6 +41,8 @@ export class BlobFiles {
   readonly #held = new Map<Digest, StoredFile>()
   /** The file behind each hold. */
   readonly #lent = new WeakMap<StoredBlob, StoredFile>()
+  /** Files that are being opened; who wants one of them meanwhile joins it then. */
+  readonly #openings = new Map<Digest, Promise<StoredBlob | undefined>>()
   /** Bad blobs that could not be moved away. */
   readonly #condemned = new Set<Digest>()
 
@@ -56,9 +58,13 @@ export class BlobFiles {
 
   async open(digest: Digest, { use = true }: OpenOptions = {}): Promise<StoredBlob | undefined> {
     if (this.#condemned.has(digest)) return undefined
-    return (
-      (await this.#join(digest, use)) ?? (await this.#turns.take(digest, () => this.#openFile(digest, use)))
-    )
+    for (;;) {
+      const joined = await this.#join(digest, use)
+      if (joined) return joined
+      const opening = this.#openings.get(digest)
+      if (!opening) return this.#openFirst(digest, use)
+      if (!(await opening)) return undefined
+    }
   }
 
   /** Puts a synced file in its digest's place; an older one that is known to be good stays instead. */
@@ -136,6 +142,16 @@ export class BlobFiles {
     }
     file.release()
     return undefined
+  }
+
+  async #openFirst(digest: Digest, use: boolean): Promise<StoredBlob | undefined> {
+    const opening = this.#turns.take(digest, () => this.#openFile(digest, use))
+    this.#openings.set(digest, opening)
+    try {
+      return await opening
+    } finally {
+      this.#openings.delete(digest)
+    }
   }
 
   async #openFile(digest: Digest, use: boolean): Promise<StoredBlob | undefined> {

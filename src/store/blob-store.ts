@@ -7,8 +7,11 @@ import type { Digest } from '../oci/digest.js'
 export interface BlobStore {
   /** A stored blob, held until it is released: it is neither evicted nor closed meanwhile. Throws CacheTrouble. */
   open(digest: Digest, options?: OpenOptions): Promise<StoredBlob | undefined>
-  /** Room for a blob of `size` bytes on its way in. Throws CacheTrouble when the store cannot take it now. */
-  ingest(size: number): Promise<Ingest>
+  /**
+   * Room for a blob of `size` bytes on its way in, or for one that grows as it is written when that is not known yet.
+   * Throws CacheTrouble when the store cannot take it now.
+   */
+  ingest(size: number | undefined): Promise<Ingest>
   /**
    * Takes over what an interrupted ingest of the blob left (`Ingest.suspend`); from then on it is the caller's alone.
    * Undefined when there is none. What is in it is as good as the disk that kept it: nobody has checked its digest.
@@ -68,6 +71,8 @@ export interface Suspended {
 
 /** A blob on its way in: a temporary file that nobody finds under a digest. */
 export interface Ingest extends ReadableBytes {
+  /** In bytes: what was announced, or else up to where it has been written. */
+  readonly size: number
   /** Writes all of `bytes` at `position`, or throws CacheTrouble. */
   write(bytes: Uint8Array, position: number): Promise<void>
   /**

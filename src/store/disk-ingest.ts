@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { Digest } from '../oci/digest.js'
-import type { CacheTrouble, Extent, Ingest, StoredBlob } from './blob-store.js'
+import { CacheTrouble, type Extent, type Ingest, type StoredBlob } from './blob-store.js'
 import { writeAll } from './durable.js'
 import type { FileSystem } from './file-system.js'
 import type { Reservation } from './room.js'
@@ -8,35 +8,48 @@ import type { Troubles } from './troubles.js'
 
 export interface DiskIngestOptions {
   readonly files: FileSystem
-  /** In bytes. */
-  readonly size: number
+  /** In bytes; undefined when that is not known before the end. */
+  readonly size: number | undefined
   /** The temporary file, open for reading and writing. */
   readonly handle: FileHandle
   readonly path: string
   readonly reservation: Reservation
   /** Makes the file durable and findable; from then on the handle is the store's. Throws CacheTrouble. */
-  readonly publish: (digest: Digest, ingest: DiskIngestOptions) => Promise<StoredBlob>
+  readonly publish: (digest: Digest, size: number, ingest: DiskIngestOptions) => Promise<StoredBlob>
   /** Moves the file to where it can be resumed; false when there is no room for it. Throws CacheTrouble. */
-  readonly keep: (digest: Digest, ingest: DiskIngestOptions, present: readonly Extent[]) => Promise<boolean>
+  readonly keep: (
+    digest: Digest,
+    size: number,
+    ingest: DiskIngestOptions,
+    present: readonly Extent[],
+  ) => Promise<boolean>
   readonly troubles: Troubles
 }
 
 /** A temporary file on its way to become a blob. */
 export function diskIngest(options: DiskIngestOptions): Ingest {
-  const { files, size, handle, path, reservation, troubles } = options
+  const { files, handle, path, reservation, troubles } = options
+  let size = options.size ?? 0
   let committing: Promise<StoredBlob> | undefined
   let suspended = false
   let over = false
   let lacking: CacheTrouble | undefined
   return {
-    size,
+    get size() {
+      return size
+    },
     write: async (bytes, position) => {
+      const end = position + bytes.length
       try {
+        if (options.size === undefined) await reservation.grow(end)
+        if (over) throw new CacheTrouble('ECANCELED')
         await writeAll(handle, bytes, position)
       } catch (error) {
-        lacking = troubles.writing(error)
+        // What fails because the file was given up says nothing about the disk.
+        lacking = over ? new CacheTrouble('ECANCELED', { cause: error }) : troubles.writing(error)
         throw lacking
       }
+      if (options.size === undefined) size = Math.max(size, end)
       reservation.wrote(bytes.length)
     },
     read: async (buffer, position) => {
@@ -50,14 +63,14 @@ export function diskIngest(options: DiskIngestOptions): Ingest {
       // Once only: after a failed fsync the system may take pages for written that are not.
       if (over || committing || suspended) throw ended()
       if (lacking) throw lacking
-      committing = options.publish(digest, options)
+      committing = options.publish(digest, size, options)
       return committing
     },
     suspend: async (digest, present) => {
       if (over || committing || suspended) throw ended()
       if (lacking) throw lacking
       suspended = true
-      return options.keep(digest, options, present)
+      return options.keep(digest, size, options, present)
     },
     discard: async () => {
       if (over) return

@@ -130,7 +130,7 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async ingest(size: number): Promise<Ingest> {
+  async ingest(size: number | undefined): Promise<Ingest> {
     return this.#writing(() => this.#beginIngest(size))
   }
 
@@ -236,8 +236,8 @@ export class DiskStore implements BlobStore {
     })
   }
 
-  async #beginIngest(size: number): Promise<Ingest> {
-    const reservation = await this.#room.reserve(size)
+  async #beginIngest(size: number | undefined): Promise<Ingest> {
+    const reservation = await this.#room.reserve(size ?? 0)
     try {
       const path = this.#layout.temporary()
       const handle = await this.#files.open(path, 'wx+', 0o600)
@@ -274,8 +274,7 @@ export class DiskStore implements BlobStore {
     })
   }
 
-  readonly #publish = async (digest: Digest, ingest: DiskIngestOptions): Promise<StoredBlob> => {
-    const { handle, path, size, reservation } = ingest
+  readonly #publish: DiskIngestOptions['publish'] = async (digest, size, { handle, path, reservation }) => {
     try {
       this.#closing.signal.throwIfAborted()
       await handle.sync()
@@ -289,11 +288,12 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  readonly #keep = async (
-    digest: Digest,
-    { handle, path, size, reservation }: DiskIngestOptions,
-    present: readonly Extent[],
-  ): Promise<boolean> => {
+  readonly #keep: DiskIngestOptions['keep'] = async (
+    digest,
+    size,
+    { handle, path, reservation },
+    present,
+  ) => {
     try {
       this.#closing.signal.throwIfAborted()
       const kept = await this.#partials.keep(digest, { handle, path, size, present })

@@ -103,14 +103,11 @@ export class Fill {
 
   /**
    * Waits a moment for the end of one whose bytes are all there, so that who asks after a download finds the stored
-   * blob. False when it is still going on, and to be joined.
+   * blob. False when it is still going on, and to be joined. Throws the signal's reason.
    */
   async settled(signal: AbortSignal): Promise<boolean> {
     if (!this.#isRight || !this.#joinable) return !this.#joinable
-    const moment = new AbortController()
-    const cancel = this.#options.clock.after(SETTLING, () => moment.abort())
-    await this.#ending.wait(AbortSignal.any([signal, moment.signal])).catch(() => undefined)
-    cancel()
+    await this.#ending.waitAtMost(SETTLING, this.#options.clock, signal)
     return !this.#joinable
   }
 

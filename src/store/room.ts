@@ -9,6 +9,11 @@ export type MinFree = { readonly bytes: number } | { readonly percent: number }
 
 /** Room that was promised to a file on its way in. */
 export interface Reservation {
+  /**
+   * Makes it room for a file of `size` bytes in all, and for some that may follow where nothing has to go for that.
+   * Throws as `reserve` does, and then promises no more than before.
+   */
+  grow(size: number): Promise<void>
   /** Says that so many bytes more are on the disk now. */
   wrote(bytes: number): void
   /** Gives the room back, or hands it over to what the index counts. Further calls do nothing. */
@@ -29,6 +34,16 @@ export interface RoomOptions {
 /** What eviction brings the store down to once it was full, so that not every blob has to wait for one. */
 const LOW_MARK = 0.95
 const BLOCK = 4096
+/** A file that grows gets room for as much again, up to this, so that not every write has to ask. In bytes. */
+const AHEAD = 16 * 1024 * 1024
+
+/** What was promised to one file, in bytes. */
+interface Promised {
+  bytes: number
+  /** The part that the file system does not know of yet. */
+  unwritten: number
+  ended: boolean
+}
 
 /** Keeps what is stored, and what is on its way in, within the store's size and off the file system's free space. */
 export class Room {
@@ -49,27 +64,13 @@ export class Room {
   }
 
   /**
-   * Evicts as much as a file of `size` bytes needs, of which `written` are on the disk already. Throws CacheTrouble: EFBIG when it could never fit, ENOSPC when
-   * too much is in use just now; or what `space` and `evict` throw.
+   * Evicts as much as a file of `size` bytes needs, of which `written` are on the disk already. Throws CacheTrouble: EFBIG
+   * when it could never fit, ENOSPC when too much is in use just now; or what `space` and `evict` throw.
    */
   async reserve(size: number, written = 0): Promise<Reservation> {
-    const bytes = Math.ceil(size / BLOCK) * BLOCK
-    const unwritten = bytes - written
-    const evicted = await this.#turns.take('room', async () => {
-      const { free, total, floor } = await this.#space()
-      if (bytes > Math.min(this.#options.maxSize, total - floor)) throw new CacheTrouble('EFBIG')
-      const freed = await this.#evictWhile(
-        freed =>
-          this.#excess(this.#options.maxSize - bytes) > 0 ||
-          free + freed - this.#unwritten - unwritten < floor,
-      )
-      if (freed === undefined) throw new CacheTrouble('ENOSPC')
-      this.#reserved += bytes
-      this.#unwritten += unwritten
-      return freed
-    })
-    if (evicted > 0) this.#startRelief()
-    return this.#reservation(bytes, unwritten)
+    const promised = { bytes: 0, unwritten: 0, ended: false }
+    await this.#promise(promised, size, 0, written)
+    return this.#reservation(promised)
   }
 
   /** When there is more than there may be, evicts down to the low mark. Throws what `space` and `evict` throw. */
@@ -82,6 +83,34 @@ export class Room {
   /** Resolves when no eviction goes on in the background. */
   async settled(): Promise<void> {
     await this.#relief?.catch(() => undefined)
+  }
+
+  /** Promises a file room for `size` bytes in all, and for as much again, up to `ahead`, as far as that is free. */
+  async #promise(promised: Promised, size: number, ahead: number, written = 0): Promise<void> {
+    const needed = Math.ceil(size / BLOCK) * BLOCK
+    const evicted = await this.#turns.take('room', async () => {
+      const { free, total, floor } = await this.#space()
+      const { maxSize } = this.#options
+      if (needed > Math.min(maxSize, total - floor)) throw new CacheTrouble('EFBIG')
+      const lacking = Math.max(0, needed - promised.bytes)
+      const freed = await this.#evictWhile(
+        freed =>
+          this.#excess(maxSize - lacking) > 0 || free + freed - this.#unwritten - (lacking - written) < floor,
+      )
+      if (freed === undefined) throw new CacheTrouble('ENOSPC')
+      const spare = Math.min(
+        -this.#excess(maxSize) - lacking,
+        free + freed - this.#unwritten - floor - (lacking - written),
+      )
+      const more = lacking + Math.floor(Math.min(needed, ahead, spare) / BLOCK) * BLOCK
+      if (promised.ended) return freed
+      promised.bytes += more
+      promised.unwritten += more - written
+      this.#reserved += more
+      this.#unwritten += more - written
+      return freed
+    })
+    if (evicted > 0) this.#startRelief()
   }
 
   #startRelief(): void {
@@ -128,22 +157,24 @@ export class Room {
     return { free: bavail * bsize, total, floor }
   }
 
-  #reservation(bytes: number, unwritten: number): Reservation {
-    let ended = false
+  #reservation(promised: Promised): Reservation {
     const onDisk = (count: number): void => {
-      const known = Math.min(unwritten, count)
-      unwritten -= known
+      const known = Math.min(promised.unwritten, count)
+      promised.unwritten -= known
       this.#unwritten -= known
     }
     return {
+      grow: async size => {
+        if (size > promised.bytes) await this.#promise(promised, size, AHEAD)
+      },
       wrote: count => {
-        if (!ended) onDisk(count)
+        if (!promised.ended) onDisk(count)
       },
       end: () => {
-        if (ended) return
-        ended = true
-        onDisk(unwritten)
-        this.#reserved -= bytes
+        if (promised.ended) return
+        promised.ended = true
+        onDisk(promised.unwritten)
+        this.#reserved -= promised.bytes
       },
     }
   }

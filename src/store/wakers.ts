@@ -1,3 +1,5 @@
+import type { Clock } from './clock.js'
+
 /**
  * Who waits for something to change. Each is woken once and then looks for itself, so nothing is left behind: neither
  * a listener per reader nor a reaction on a promise that lives long.
@@ -28,6 +30,19 @@ export class Wakers {
       signal.addEventListener('abort', leave, { once: true })
       this.#waiting.add(wake)
     })
+  }
+
+  /** As `wait`, but resolves after `ms` milliseconds in any case. */
+  async waitAtMost(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+    const late = new AbortController()
+    const cancel = clock.after(ms, () => late.abort())
+    try {
+      await this.wait(AbortSignal.any([signal, late.signal]))
+    } catch {
+      signal.throwIfAborted()
+    } finally {
+      cancel()
+    }
   }
 
   wake(): void {

@@ -58,6 +58,42 @@ export function blobStoreConformance(t: Test, open: (t: Test) => Promise<BlobSto
     blob.release()
   })
 
+  t.test('a blob of unknown size grows as it is written, in any order', async t => {
+    const store = await open(t)
+    const ingest = await store.ingest(undefined)
+    t.equal(ingest.size, 0)
+    t.equal(await ingest.read(Buffer.alloc(10), 0), 0)
+    await ingest.write(large.bytes.subarray(0, 1000), 0)
+    t.equal(ingest.size, 1000)
+    await Promise.all([
+      ingest.write(large.bytes.subarray(200_000), 200_000),
+      ingest.write(large.bytes.subarray(100_000, 200_000), 100_000),
+    ])
+    t.equal(ingest.size, large.bytes.length, 'up to where it has been written')
+    await ingest.write(large.bytes.subarray(1000, 100_000), 1000)
+    t.equal(ingest.size, large.bytes.length)
+    t.same(await readAll(ingest), large.bytes)
+    const blob = await ingest.commit(large.digest)
+    t.equal(blob.size, large.bytes.length)
+    blob.release()
+    t.same(await fetchFrom(store, large.digest), large.bytes)
+  })
+
+  t.test('a blob of unknown size may be empty, and may be discarded', async t => {
+    const store = await open(t)
+    const [nothing, ingest] = [blobOf('empty', 0), await store.ingest(undefined)]
+    const blob = await ingest.commit(nothing.digest)
+    t.equal(blob.size, 0)
+    blob.release()
+    t.same(await fetchFrom(store, nothing.digest), nothing.bytes)
+    const given = await store.ingest(undefined)
+    await given.write(small.bytes, 0)
+    await given.discard()
+    t.same(await listed(store), [nothing.digest])
+    await t.rejects(given.write(small.bytes, 0))
+    await t.rejects(given.commit(small.digest))
+  })
+
   t.test('nothing is found before its commit, or after it was discarded', async t => {
     const store = await open(t)
     const ingest = await store.ingest(small.bytes.length)

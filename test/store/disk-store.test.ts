@@ -169,6 +169,31 @@ t.test('only a regular file is ever served', async t => {
   }
 })
 
+t.test('many who want a blob at once have its file opened once', async t => {
+  const directory = t.testdir()
+  let opened = 0
+  const files = {
+    ...nodeFiles,
+    open: async (...args: Parameters<FileSystem['open']>) => {
+      if (args[0] === fileOf(directory, large.digest)) opened++
+      return nodeFiles.open(...args)
+    },
+  }
+  const store = await open(t, directory, {}, files)
+  await putAll(store, large)
+  const before = opened
+  const blobs = await Promise.all(Array.from({ length: 50 }, () => store.open(large.digest)))
+  t.equal(opened - before, 1)
+  for (const [index, blob] of blobs.entries()) {
+    if (index % 10 === 0) t.same(blob && (await readAll(blob)), large.bytes)
+    blob?.release()
+  }
+  t.same(
+    await Promise.all(Array.from({ length: 50 }, () => store.open(small.digest))),
+    Array(50).fill(undefined),
+  )
+})
+
 t.test('what lies in the blobs’ folders without being one is left alone', async t => {
   const directory = t.testdir()
   const first = await open(t, directory)
@@ -367,9 +392,9 @@ t.test('after the disk failed nothing is written for 30 s, then it is tried agai
   t.equal((await store.stats()).writeErrors, 4)
 })
 
-t.test('a short write is followed by the rest, and one of nothing is trouble', async t => {
-  let most = 1000
-  const files = {
+/** A file system that writes no more than so many bytes at a time. */
+function shortWrites(most: () => number): FileSystem {
+  return {
     ...nodeFiles,
     open: async (...args: Parameters<FileSystem['open']>) => {
       const handle = await nodeFiles.open(...args)
@@ -380,17 +405,42 @@ t.test('a short write is followed by the rest, and one of nothing is trouble', a
         position: number,
       ) => Promise<{ bytesWritten: number; buffer: Uint8Array }>
       handle.write = (async (bytes: Uint8Array, offset: number, length: number, position: number) =>
-        most === 0
+        most() === 0
           ? { bytesWritten: 0, buffer: bytes }
-          : write(bytes, offset, Math.min(length, most), position)) as never
+          : write(bytes, offset, Math.min(length, most()), position)) as never
       return handle
     },
-  } as FileSystem
+  }
+}
+
+t.test('a short write is followed by the rest, and one of nothing is trouble', async t => {
+  let most = 1000
+  const files = shortWrites(() => most)
   const store = await open(t, t.testdir(), {}, files)
   await putAll(store, large)
   t.same(await fetchFrom(store, large.digest), large.bytes)
   most = 0
   await t.rejects(put(store, small), { code: 'ENOSPC' })
+})
+
+t.test('a write whose file is given up meanwhile is no trouble of the disk', async t => {
+  const store = await open(
+    t,
+    t.testdir(),
+    {},
+    shortWrites(() => 10),
+  )
+  const ingest = await store.ingest(large.bytes.length)
+  const written = t.rejects(ingest.write(large.bytes, 0), { name: 'CacheTrouble', code: 'ECANCELED' })
+  await new Promise(resolve => setImmediate(resolve))
+  await ingest.discard()
+  await written
+  const { reservedBytes, writeErrors, writePaused } = await store.stats()
+  t.same(
+    { reservedBytes, writeErrors, writePaused },
+    { reservedBytes: 0, writeErrors: 0, writePaused: undefined },
+  )
+  await putAll(store, small)
 })
 
 t.test('a commit of less than was announced is refused', async t => {

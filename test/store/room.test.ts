@@ -13,12 +13,19 @@ const DISK = 60
 const FLOOR = 10
 const names = Array.from({ length: 30 }, (_, n) => digestOf(Buffer.from(String(n))))
 
+interface Promised {
+  blocks: number
+  written: number
+}
+
+type Outcome = 'EFBIG' | 'ENOSPC' | 'ok'
+
 /** What the room should do, in blocks and in the simplest words. */
 class Model {
   /** Least recently used first. */
   stored: { name: number; blocks: number }[] = []
   held = new Set<number>()
-  reserved: { blocks: number; written: number }[] = []
+  reserved: Promised[] = []
   strangers = 0
 
   get used(): number {
@@ -42,17 +49,32 @@ class Model {
     return true
   }
 
-  reserve(blocks: number): 'EFBIG' | 'ENOSPC' | 'ok' {
+  reserve(blocks: number): Outcome {
+    const file = { blocks: 0, written: 0 }
+    const outcome = this.promise(file, blocks, 0)
+    if (outcome === 'ok') this.reserved.push(file)
+    return outcome
+  }
+
+  grow(file: Promised, blocks: number): Outcome {
+    return blocks <= file.blocks ? 'ok' : this.promise(file, blocks, blocks)
+  }
+
+  private promise(file: Promised, blocks: number, ahead: number): Outcome {
     if (blocks > Math.min(MAX, DISK - FLOOR)) return 'EFBIG'
+    const lacking = Math.max(0, blocks - file.blocks)
     let evicted = false
-    while (this.used + this.promised + blocks > MAX || this.free - this.unwritten - blocks < FLOOR) {
+    while (this.used + this.promised + lacking > MAX || this.free - this.unwritten - lacking < FLOOR) {
       if (!this.evict()) return 'ENOSPC'
       evicted = true
     }
-    this.reserved.push({ blocks, written: 0 })
+    const spare = Math.min(MAX - this.used - this.promised, this.free - this.unwritten - FLOOR) - lacking
+    file.blocks += lacking + Math.min(ahead, spare)
+    // What was not in the list yet is counted from now on.
+    const counted = this.reserved.includes(file) ? 0 : file.blocks
     while (
       evicted &&
-      (this.used + this.promised > MAX * 0.95 || this.free - this.unwritten < FLOOR) &&
+      (this.used + this.promised + counted > MAX * 0.95 || this.free - this.unwritten - counted < FLOOR) &&
       this.evict()
     );
     return 'ok'
@@ -71,6 +93,10 @@ const step = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({ what: fc.constant('reserve' as const), blocks: fc.integer({ min: 0, max: 8 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ what: fc.constant('grow' as const), blocks: fc.integer({ min: 0, max: 45 }) }),
   },
   { weight: 4, arbitrary: fc.record({ what: fc.constant('commit' as const), name: fc.nat(29) }) },
   {
@@ -118,6 +144,17 @@ t.test('room is made as a simple model says', async t => {
             )
             await room.settled()
             if (result !== model.reserve(each.blocks)) throw new Error(`${each.blocks} blocks: ${result}`)
+            break
+          }
+          case 'grow': {
+            const [growing, reservation] = [model.reserved[0], reservations[0]]
+            if (!growing || !reservation) break
+            const result = await reservation.grow(each.blocks * BLOCK - 1).then(
+              () => 'ok',
+              (error: unknown) => (error as CacheTrouble).code,
+            )
+            await room.settled()
+            if (result !== model.grow(growing, each.blocks)) throw new Error(`to ${each.blocks}: ${result}`)
             break
           }
           case 'write': {
@@ -193,6 +230,78 @@ t.test('many that want room at once get no more than there is', async t => {
   t.equal((await store.stats()).reservedBytes, 20 * BLOCK)
   for (const ingest of ingests) await ingest.discard()
   t.equal((await store.stats()).reservedBytes, 0)
+})
+
+t.test('a file of unknown size gets room as it grows, and gives back what it had too much', async t => {
+  const directory = t.testdir()
+  const store = await openDiskStore({ directory, maxSize: 100 * BLOCK, minFree: { bytes: 0 } })
+  t.teardown(() => store.close())
+  const reserved = async (): Promise<number> => (await store.stats()).reservedBytes / BLOCK
+  const [kept, blob] = [blobOf('kept', 30 * BLOCK), blobOf('grown', 60 * BLOCK)]
+  await putAll(store, kept)
+  const ingest = await store.ingest(undefined)
+  t.equal(await reserved(), 0)
+  await ingest.write(blob.bytes.subarray(0, 3 * BLOCK), 0)
+  t.equal(await reserved(), 6, 'as much again')
+  await ingest.write(blob.bytes.subarray(3 * BLOCK, 6 * BLOCK), 3 * BLOCK)
+  t.equal(await reserved(), 6)
+  await ingest.write(blob.bytes.subarray(6 * BLOCK), 6 * BLOCK)
+  t.equal(await reserved(), 70, 'no more than is free')
+  t.same(await listed(store), [kept.digest])
+  ;(await ingest.commit(blob.digest)).release()
+  t.equal(await reserved(), 0)
+  t.equal((await store.stats()).bytes, 90 * BLOCK)
+  t.same(await fetchFrom(store, blob.digest), blob.bytes)
+
+  const huge = await store.ingest(undefined)
+  await t.rejects(huge.write(Buffer.alloc(1), 100 * BLOCK), { name: 'CacheTrouble', code: 'EFBIG' })
+  await t.rejects(huge.commit(blob.digest), { code: 'EFBIG' }, 'it lacks something')
+  await huge.discard()
+  const held = await store.open(blob.digest)
+  const late = await store.ingest(undefined)
+  await late.write(Buffer.alloc(10 * BLOCK), 0)
+  t.same(await listed(store), [kept.digest, blob.digest])
+  await late.write(Buffer.alloc(BLOCK), 39 * BLOCK)
+  t.same(await listed(store), [blob.digest], 'others go for what it needs')
+  await t.rejects(late.write(Buffer.alloc(BLOCK), 40 * BLOCK), { code: 'ENOSPC' }, 'what is held stays')
+  await late.discard()
+  held?.release()
+  t.equal(await reserved(), 0)
+  t.equal((await store.stats()).writePaused, undefined, 'the disk itself is well')
+})
+
+t.test('many that grow at once get no more than there is', async t => {
+  const directory = t.testdir()
+  const store = await openDiskStore({ directory, maxSize: 20 * BLOCK, minFree: { bytes: 0 } })
+  t.teardown(() => store.close())
+  const ingests = await Promise.all(Array.from({ length: 30 }, () => store.ingest(undefined)))
+  const results = await Promise.allSettled(ingests.map(ingest => ingest.write(Buffer.alloc(BLOCK), 0)))
+  const written = results.filter(({ status }) => status === 'fulfilled').length
+  t.ok(written >= 10 && written <= 20, `${written} of one block, with one ahead or none`)
+  t.equal((await store.stats()).reservedBytes, 20 * BLOCK)
+  await Promise.all(ingests.map(ingest => ingest.discard()))
+  t.equal((await store.stats()).reservedBytes, 0)
+})
+
+t.test('a file that is given up while it grows takes no room, and is no trouble of the disk', async t => {
+  const directory = t.testdir()
+  const store = await openDiskStore({ directory, maxSize: 100 * BLOCK, minFree: { bytes: 0 } })
+  t.teardown(() => store.close())
+  for (let count = 0; count < 50; count++) {
+    const ingest = await store.ingest(undefined)
+    const writes = [0, 1, 2].map(block => ingest.write(Buffer.alloc(BLOCK), block * BLOCK))
+    const results = Promise.allSettled(writes)
+    if (count % 2 > 0) await new Promise(resolve => setImmediate(resolve))
+    await ingest.discard()
+    for (const result of await results) {
+      if (result.status === 'rejected') t.match(result.reason, { code: 'ECANCELED' })
+    }
+  }
+  const { reservedBytes, writeErrors, writePaused } = await store.stats()
+  t.same(
+    { reservedBytes, writeErrors, writePaused },
+    { reservedBytes: 0, writeErrors: 0, writePaused: undefined },
+  )
 })
 
 t.test('files on disk are evicted in the order of their last use, and a restart goes on with it', async t => {

@@ -1,6 +1,8 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
 import { Wakers } from '../../src/store/wakers.js'
+import { FakeClock } from './support/fake-clock.js'
+import { never } from './support/reading.js'
 
 t.test('all who wait are woken once, and who leaves is not', async t => {
   const wakers = new Wakers()
@@ -43,3 +45,21 @@ t.test('who waits again while being woken waits for the next time', async t => {
   await waiting
   t.equal(woken, 2)
 })
+
+t.test(
+  'who waits for a while is woken, or goes on when that is over, or hears why it should not',
+  async t => {
+    const [wakers, clock, leaving] = [new Wakers(), new FakeClock(), new AbortController()]
+    const woken = wakers.waitAtMost(100, clock, never)
+    wakers.wake()
+    await woken
+    const late = wakers.waitAtMost(100, clock, never)
+    await clock.advance(100)
+    await late
+    const left = wakers.waitAtMost(100, clock, leaving.signal)
+    leaving.abort(new Error('gone'))
+    await t.rejects(left, { message: 'gone' })
+    t.equal(wakers.size, 0)
+    t.equal(clock.pending, 0)
+  },
+)

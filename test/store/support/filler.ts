@@ -38,9 +38,9 @@ const cache = createBlobCache({
   idleFill: 0,
   // None goes on for nobody.
   keepAbove: 2,
-  onEvent: ({ kind, digest }) => {
-    if (kind === 'fill completed') say(`stored ${digest}`)
-    if (kind === 'mismatch') say(`wrong ${digest}`)
+  onEvent: event => {
+    if (event.kind === 'fill completed') say(`stored ${event.digest}`)
+    if (event.kind === 'mismatch') say(`wrong ${event.digest}`)
   },
 })
 

@@ -12,6 +12,7 @@ type Operation = 'open' | 'ingest' | 'write' | 'read' | 'commit' | 'suspend' | '
 
 /** A store in memory, which fails on demand and counts what is held. */
 export class MemoryStore implements BlobStore {
+  /** Least recently used first. */
   readonly blobs = new Map<Digest, { bytes: Buffer; verified: boolean }>()
   /** What fails for as long as it is in here. */
   readonly failing = new Set<Operation>()
@@ -28,26 +29,31 @@ export class MemoryStore implements BlobStore {
   /** Awaited before each read of an ingest, and before one is suspended. */
   beforeIngestRead: (position: number) => Promise<void> = async () => undefined
   beforeSuspend: () => Promise<void> = async () => undefined
+  /** Awaited before each commit. */
+  beforeCommit: () => Promise<void> = async () => undefined
+  /** Learns of each write of an ingest. */
+  onWrite: (bytes: Uint8Array) => void = () => undefined
   /** Awaited after `open` has looked, and before it says what it found. */
   beforeOpen: () => Promise<void> = async () => undefined
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     this.#check('open')
     const blob = this.blobs.get(digest)
+    if (blob) this.#use(digest, blob)
     await this.beforeOpen()
     return blob && this.#hold(blob)
   }
 
-  async ingest(size: number): Promise<Ingest> {
+  async ingest(size: number | undefined): Promise<Ingest> {
     this.#check('ingest')
-    return this.#ingestInto(Buffer.alloc(size))
+    return this.#ingestInto(Buffer.alloc(size ?? 0), size)
   }
 
   async resume(digest: Digest): Promise<Suspended | undefined> {
     this.#check('ingest')
     const kept = this.suspended.get(digest)
     this.suspended.delete(digest)
-    return kept && { ingest: this.#ingestInto(kept.bytes), present: kept.present }
+    return kept && { ingest: this.#ingestInto(kept.bytes, kept.bytes.length), present: kept.present }
   }
 
   async setAside(digest: Digest): Promise<boolean> {
@@ -69,13 +75,14 @@ export class MemoryStore implements BlobStore {
     this.suspended.clear()
   }
 
-  #ingestInto(bytes: Buffer): Ingest {
-    const size = bytes.length
+  #ingestInto(bytes: Buffer, size: number | undefined): Ingest {
     this.ingests++
     let suspended = false
     let over = false
     return {
-      size,
+      get size() {
+        return bytes.length
+      },
       read: async (buffer, position) => {
         await this.beforeIngestRead(position)
         this.#check('read')
@@ -85,17 +92,20 @@ export class MemoryStore implements BlobStore {
         await this.beforeWrite()
         this.#check('write')
         if (over) throw new Error('written after its end')
-        if (position + chunk.length > size) throw new Error('written beyond its end')
+        const end = position + chunk.length
+        if (size !== undefined && end > size) throw new Error('written beyond its end')
+        if (end > bytes.length) bytes = Buffer.concat([bytes, Buffer.alloc(end - bytes.length)])
         bytes.set(chunk, position)
+        this.onWrite(chunk)
       },
       commit: async digest => {
-        await Promise.resolve()
+        await this.beforeCommit()
         this.#check('commit')
         if (over || suspended) throw new Error('committed after its end')
         over = true
         this.ingests--
         const blob = { bytes, verified: true }
-        this.blobs.set(digest, blob)
+        this.#use(digest, blob)
         return this.#hold(blob)
       },
       suspend: async (digest, present) => {
@@ -112,6 +122,11 @@ export class MemoryStore implements BlobStore {
         this.ingests--
       },
     }
+  }
+
+  #use(digest: Digest, blob: { bytes: Buffer; verified: boolean }): void {
+    this.blobs.delete(digest)
+    this.blobs.set(digest, blob)
   }
 
   #hold(blob: { bytes: Buffer; verified: boolean }): StoredBlob {
