@@ -5,7 +5,6 @@ import { BlobFiles } from './blob-files.js'
 import {
   CacheTrouble,
   type BlobStore,
-  type Extent,
   type Ingest,
   type OpenOptions,
   type StoredBlob,
