@@ -3,11 +3,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import { pathOf, queryOf } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
+import type { Capture } from '../store/capture.js'
 import { discard } from '../upstream/discard.js'
 import { headerOf, outboundHeaders } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
+import { createCaptures } from './captures.js'
 import { sendCreated } from './created.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
@@ -25,7 +27,10 @@ import { upstreamEndpoint } from './mount.js'
  */
 const ECR_MIN_CHUNK = 5 * 1024 * 1024
 
-/** Blob uploads: begun, continued, finished, asked after and given up. Bodies stream; nothing of them is kept. */
+/**
+ * Blob uploads: begun, continued, finished, asked after and given up. Bodies stream, and a cache takes them in as they
+ * pass.
+ */
 export function uploads(
   app: FastifyInstance,
   { sessions, cache }: { readonly sessions: UploadSessions; readonly cache: Cache | undefined },
@@ -35,6 +40,7 @@ export function uploads(
   /** Uploads that ended with their blob: a PUT may be tried again, but there is nothing left to ask after. */
   const finished = new LRUCache<string, true>({ max: 10_000, ttl: SESSION_LIFETIME })
   const bodies = new WeakMap<FastifyRequest, UploadBody>()
+  const captures = cache && createCaptures(app, cache)
 
   app.removeAllContentTypeParsers()
   // Reading starts only when the request is forwarded.
@@ -53,7 +59,7 @@ export function uploads(
         method: 'POST',
         path: pathOf(endpoint) + (query && `?${query}`),
         patience: PATIENCE.write,
-        ...withBody(request, endpoint.digest !== undefined),
+        ...(endpoint.digest === undefined ? emptyBody(request) : withBody(request, captures?.begin(request))),
       }
     },
     answer: async (request, reply, answer) => {
@@ -62,6 +68,7 @@ export function uploads(
       const created = endpoint.mount ?? endpoint.digest
       if (answer.statusCode === 201 && created) {
         cache?.record(request, [created])
+        if (created === endpoint.digest) captures?.keep(request, created, bytesOf(request))
         sendCreated(reply, endpoint.name, 'blobs', created, answer)
         return
       }
@@ -98,7 +105,7 @@ export function uploads(
         method: 'PATCH',
         path: session.location,
         patience: PATIENCE.write,
-        ...withBody(request, true),
+        ...withBody(request, captures?.resume(request, session)),
       }
     },
     failed: markBroken,
@@ -112,11 +119,8 @@ export function uploads(
       }
       const location = 'location' in answer.headers ? upstreamLocation(answer, target) : session.location
       discard(answer.body)
-      sendProgress(reply, 202, {
-        ...session,
-        location,
-        offset: session.offset + (bodies.get(request)?.bytes ?? 0),
-      })
+      captures?.hold(request, session)
+      sendProgress(reply, 202, { ...session, location, offset: session.offset + bytesOf(request) })
     },
   })
 
@@ -134,7 +138,7 @@ export function uploads(
         method: 'PUT',
         path: session.location + (session.location.includes('?') ? '&' : '?') + query,
         patience: PATIENCE.write,
-        ...withBody(request, true),
+        ...withBody(request, captures?.resume(request, session)),
       }
     },
     failed: markBroken,
@@ -144,6 +148,7 @@ export function uploads(
       if (answer.statusCode !== 201 || !digest) throw await refuse(answer, target, 'CompleteLayerUpload')
       finished.set(session.id, true)
       cache?.record(request, [digest])
+      captures?.keep(request, digest, session.offset + bytesOf(request))
       sendCreated(reply, name, 'blobs', digest, answer)
     },
   })
@@ -175,6 +180,7 @@ export function uploads(
         return
       }
       broken.set(session.id, true)
+      captures?.discard(session)
       void reply.code(204).headers(API_VERSION).send()
     },
   })
@@ -182,18 +188,21 @@ export function uploads(
   /** A body to be sent once, as a stream, with the headers that describe it. */
   function withBody(
     request: FastifyRequest,
-    wanted: boolean,
+    capture: Capture | undefined,
   ): { headers: Record<string, string>; body?: UploadBody } {
     const length = request.headers['content-length']
-    if (!wanted || (length === undefined && request.headers['transfer-encoding'] === undefined)) {
-      return { headers: { ...outboundHeaders(request.headers, ['content-type']), 'content-length': '0' } }
-    }
-    const body = new UploadBody(request.raw)
+    if (length === undefined && request.headers['transfer-encoding'] === undefined) return emptyBody(request)
+    const body = new UploadBody(request.raw, capture)
     bodies.set(request, body)
     return {
       headers: outboundHeaders(request.headers, ['content-type', 'content-length', 'content-range']),
       body,
     }
+  }
+
+  /** Bytes of the request's body that went upstream. */
+  function bytesOf(request: FastifyRequest): number {
+    return bodies.get(request)?.bytes ?? 0
   }
 
   /** Where the upload goes on and how far it is. Locations are relative: no proxy in front can make them wrong. */
@@ -225,6 +234,10 @@ export function uploads(
       throw unknownUpload()
     return { session, target }
   }
+}
+
+function emptyBody(request: FastifyRequest): { headers: Record<string, string> } {
+  return { headers: { ...outboundHeaders(request.headers, ['content-type']), 'content-length': '0' } }
 }
 
 /** A chunk must begin where the last one ended (distribution-spec, "Pushing a blob in chunks"). */
