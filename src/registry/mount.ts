@@ -11,12 +11,13 @@ type Uploads = Extract<Endpoint, { kind: 'uploads' }>
 /** What to ask the upstream: its own name for the repository, and a mount only from where the client may pull. */
 export function upstreamEndpoint(request: FastifyRequest, target: RepositoryTarget<'uploads'>): Uploads {
   const { endpoint, place } = target
-  const { mount, from, ...rest } = endpoint
+  const { mount, from, digest, ...rest } = endpoint
   const plain: Uploads = { ...rest, name: place.upstreamRepository }
-  if (!mount) return plain
-  const source = from && mountSource(request, target, from)
+  const source = mount && from && mountSource(request, target, from)
+  // Never both, so that a 201 leaves no doubt which of them is there.
+  if (source) return { ...plain, mount, from: source }
   // A mount without a source, or from another registry, is an ordinary upload.
-  return source ? { ...plain, mount, from: source } : plain
+  return digest ? { ...plain, digest } : plain
 }
 
 function mountSource(

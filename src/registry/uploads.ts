@@ -65,10 +65,11 @@ export function uploads(
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'uploads')
       const { endpoint, place } = target
-      const created = endpoint.mount ?? endpoint.digest
+      const { mount, digest } = upstreamEndpoint(request, target)
+      const created = mount ?? digest
       if (answer.statusCode === 201 && created) {
         cache?.record(request, [created])
-        if (created === endpoint.digest) captures?.keep(request, created, bytesOf(request))
+        if (digest) captures?.keep(request, digest, bytesOf(request))
         sendCreated(reply, endpoint.name, 'blobs', created, answer)
         return
       }

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { digestOf } from '../../src/oci/digest.js'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
 import { authorization, mirrorOf, type MirrorUnderTest } from '../support/mirror.js'
 import { ask } from '../support/requests.js'
@@ -124,6 +125,26 @@ t.test('bytes are stored once, but another repository has to be proven to have t
   t.equal((await fetch(`/v2/team/other/blobs/${digest}`)).headers.get('x-cache'), 'hit')
   t.equal(ecr.count({ method: 'HEAD', path: /other/ }) - asked, 1, 'asked once')
   t.equal(bodies(ecr), 1, 'and never downloaded again')
+})
+
+t.test('to ask for a mount that is not to be proves nothing, whatever is pushed in its place', async t => {
+  const { fetch, ecr } = await start(t, {
+    ecr: await startEcr({ profile: 'spec' }),
+    settings: { policy: [{ principals: ['*'], repositories: ['team/**'], actions: ['pull', 'push'] }] },
+  })
+  t.teardown(() => ecr.close())
+  const secret = await ecr.putBlob('secret/app', randomBytes(1000))
+  await ecr.putBlob('team/base', await ecr.blob('secret/app', secret.digest)!.bytes())
+  await (await fetch(`/v2/team/base/blobs/${secret.digest}`)).arrayBuffer()
+
+  const bytes = randomBytes(100)
+  const digest = digestOf(bytes)
+  const query = `mount=${secret.digest}&from=secret/app&digest=${digest}`
+  const pushed = await fetch(`/v2/team/app/blobs/uploads/?${query}`, { method: 'POST', body: bytes })
+  t.equal(pushed.status, 201)
+  t.equal(pushed.headers.get('docker-content-digest'), digest)
+  t.equal((await fetch(`/v2/team/app/blobs/${secret.digest}`)).status, 404)
+  t.equal((await fetch(`/v2/team/app/blobs/${digest}`)).headers.get('x-cache'), 'hit')
 })
 
 t.test('a manifest of the repository is proof for what it names', async t => {

@@ -20,6 +20,8 @@ t.test('a mount goes upstream only from the same registry, by its name there', a
     const query = await asked(`mount=${DIGEST}&from=${from}`)
     t.same([query.get('mount'), query.get('from')], [DIGEST, 'p/team/base'], from)
   }
+  const both = await asked(`mount=${DIGEST}&from=team/base&digest=${DIGEST}`)
+  t.same([both.get('mount'), both.get('digest')], [DIGEST, null], 'a 201 is to mean one of them')
   for (const query of [
     `mount=${DIGEST}`,
     `mount=${DIGEST}&from=quay.io/team/base`,
