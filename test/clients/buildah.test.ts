@@ -4,6 +4,7 @@ import t from 'tap'
 import { writeBuildContext } from './support/build-context.js'
 import { FAR_SIDES } from './support/far-side.js'
 import { USER } from './support/mirror-process.js'
+import { pullsCostNothing } from './support/pulls-cost-nothing.js'
 import { needs } from './support/required-packages.js'
 import { runClient, succeed } from './support/run-client.js'
 import { setStage } from './support/stage.js'
@@ -11,7 +12,7 @@ import { setStage } from './support/stage.js'
 t.jobs = 2
 
 for (const { name, start, commands, cached } of FAR_SIDES) {
-  const required = needs('buildah', 'busybox', ...commands)
+  const required = needs('buildah', 'busybox', 'skopeo', ...commands)
   t.test(`buildah logs in, pushes and pulls in front of ${name}`, required, async t => {
     const stage = await setStage(t, start, cached)
     const { directory, farSide, registry } = stage
@@ -49,6 +50,8 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     const digest = await readFile(digestFile, 'utf8')
     t.equal(await farSide.digestOf('team/app', '1'), digest, 'the image arrives as it was sent')
 
+    if (cached && farSide.url === farSide.ecr.url)
+      await pullsCostNothing(t, farSide.ecr, registry, 'team/app', '1', directory)
     await stage.expireToken()
     const calls = stage.tokenCalls()
     // What was pushed through a mirror that keeps it is pulled without asking anybody.

@@ -7,6 +7,7 @@ import { startContainerd } from './support/containerd.js'
 import { startDaemon } from './support/daemon.js'
 import { FAR_SIDES } from './support/far-side.js'
 import { USER } from './support/mirror-process.js'
+import { pullsCostNothing } from './support/pulls-cost-nothing.js'
 import { needs, needsRoot } from './support/required-packages.js'
 import { runClient, succeed, type ClientOptions } from './support/run-client.js'
 import { setStage } from './support/stage.js'
@@ -15,7 +16,7 @@ t.jobs = 2
 
 for (const { name, start, commands, cached } of FAR_SIDES) {
   const required = {
-    ...needs('dockerd', 'docker', 'containerd', 'runc', 'busybox', ...commands),
+    ...needs('dockerd', 'docker', 'containerd', 'runc', 'busybox', 'skopeo', ...commands),
     ...needsRoot(),
   }
   t.test(`docker logs in, pushes and pulls in front of ${name}`, required, async t => {
@@ -44,6 +45,8 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
 
     await docker('system', 'prune', '--all', '--force')
     t.equal(await docker('images', '--all', '--quiet'), '', 'the store is empty')
+    if (cached && farSide.url === farSide.ecr.url)
+      await pullsCostNothing(t, farSide.ecr, registry, 'team/app', '1', directory)
     await stage.expireToken()
     const calls = stage.tokenCalls()
     // What was pushed through a mirror that keeps it is pulled without asking anybody.

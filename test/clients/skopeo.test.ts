@@ -7,6 +7,7 @@ import t from 'tap'
 import { FAR_SIDES } from './support/far-side.js'
 import { writeLayout } from './support/image-layout.js'
 import { USER } from './support/mirror-process.js'
+import { pullsCostNothing } from './support/pulls-cost-nothing.js'
 import { needs } from './support/required-packages.js'
 import { runClient, succeed } from './support/run-client.js'
 import { setStage } from './support/stage.js'
@@ -51,6 +52,8 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     await push('1')
     t.equal(await farSide.digestOf('team/app', '1'), digest, 'the index arrives unchanged')
 
+    if (cached && farSide.url === farSide.ecr.url)
+      await pullsCostNothing(t, farSide.ecr, registry, 'team/app', '1', directory)
     await stage.expireToken()
     const calls = stage.tokenCalls()
     // What was pushed through a mirror that keeps it is pulled without asking anybody.

@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { digestOf } from '../../../src/oci/digest.js'
+import { blobsOf, parseManifest } from '../../../src/oci/manifest.js'
+import type { Ecr } from '../../ecr/ecr.js'
+import { USER } from './mirror-process.js'
+import { succeed } from './run-client.js'
+
+const PULLS = 50
+/** Of these, as many are done by a real client; the others ask for the same with less ado. */
+const BY_SKOPEO = 3
+
+const ACCEPT = [
+  'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.oci.image.index.v1+json',
+].join(', ')
+
+/** Asserts that fifty pulls of what was just pushed make the mirror download nothing. */
+export async function pullsCostNothing(
+  t: Test,
+  ecr: Ecr,
+  registry: string,
+  repository: string,
+  tag: string,
+  directory: string,
+): Promise<void> {
+  const downloads = (): number => ecr.count({ at: 's3' }) + ecr.count({ action: 'GetDownloadUrlForLayer' })
+  const before = downloads()
+  for (let count = 0; count < BY_SKOPEO; count++) {
+    await succeed('skopeo', [
+      ...['copy', '--all', '--src-tls-verify=false', '--src-creds', `${USER.name}:${USER.password}`],
+      ...[`docker://${registry}/${repository}:${tag}`, `dir:${join(directory, `pulled-${count}`)}`],
+    ])
+  }
+  let blobs = 0
+  for (let count = BY_SKOPEO; count < PULLS; count++)
+    blobs += await pull(`http://${registry}/v2/${repository}`, tag)
+  t.ok(blobs >= PULLS - BY_SKOPEO, 'each pull has blobs, with the bytes that belong to them')
+  t.equal(downloads(), before, `${PULLS} pulls of what was pushed cost no download`)
+}
+
+/** Pulls an image or index whole, and gives how many blobs that were. Throws when bytes are not what they should be. */
+async function pull(url: string, reference: string): Promise<number> {
+  const manifest = parseManifest(await get(`${url}/manifests/${reference}`))
+  let blobs = 0
+  for (const { digest } of manifest?.manifests ?? []) blobs += await pull(url, digest)
+  for (const { digest } of blobsOf(manifest)) {
+    if (digestOf(await get(`${url}/blobs/${digest}`)) !== digest) throw new Error(`${digest} has other bytes`)
+    blobs++
+  }
+  return blobs
+}
+
+async function get(url: string): Promise<Buffer> {
+  const authorization = `Basic ${Buffer.from(`${USER.name}:${USER.password}`).toString('base64')}`
+  const answer = await fetch(url, { headers: { authorization, accept: ACCEPT } })
+  const bytes = Buffer.from(await answer.arrayBuffer())
+  if (answer.status !== 200) throw new Error(`${url} answers ${answer.status}: ${bytes.toString()}`)
+  return bytes
+}
