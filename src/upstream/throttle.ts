@@ -126,7 +126,8 @@ class Bucket {
       }, patience + TIMER_SLACK)
       signal.addEventListener('abort', abort, { once: true })
       this.#waiters.add(admit)
-      this.#admit()
+      // Never at once: who comes next must not overtake one who was just let through.
+      if (this.#waiters.size === 1) this.#admitLater()
     })
   }
 
@@ -161,12 +162,17 @@ class Bucket {
     this.#refill()
     for (const admit of this.#waiters) {
       if (this.#tokens < 1) {
-        this.#wake = setTimeout(() => this.#admit(), Math.ceil(this.#waitBehind(0)))
+        this.#admitLater()
         return
       }
       this.#tokens -= 1
       admit()
     }
+  }
+
+  #admitLater(): void {
+    clearTimeout(this.#wake)
+    this.#wake = setTimeout(() => this.#admit(), Math.ceil(this.#waitBehind(0)))
   }
 
   #refusal(): OciError {

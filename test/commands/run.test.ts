@@ -45,7 +45,7 @@ const USERS = { ECR_MIRROR_USERS: 'ci:hunter2' }
 
 t.test('--version and every --help, with an example', async t => {
   t.match(await start(t, ['--version']).ended, { code: 0, out: `${VERSION}\n`, err: '' })
-  for (const args of [[], ['serve'], ['hash-password'], ['healthcheck']]) {
+  for (const args of [[], ['serve'], ['warm'], ['images'], ['purge'], ['hash-password'], ['healthcheck']]) {
     const { code, out } = await start(t, [...args, '--help']).ended
     t.equal(code, 0)
     t.match(out, /^Usage: ecr-mirror/)
