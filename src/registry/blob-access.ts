@@ -58,7 +58,10 @@ async function prove(request: FastifyRequest, cache: Cache, signal: AbortSignal)
     await askForBlob(request, cache, asker)
     return false
   }
-  return askOrFallBack(place.upstream, signal, ask, stale ? async () => true : undefined)
+  // Asked again when it comes to that: somebody may have deleted, or been told no, meanwhile.
+  const fallBack = async (): Promise<true | undefined> =>
+    cache.proof(request, endpoint.digest) === 'none' ? undefined : true
+  return askOrFallBack(place.upstream, signal, ask, stale ? fallBack : undefined)
 }
 
 /** The blob's size in bytes, as the upstream has it, which proves that the repository does. Throws its refusal. */

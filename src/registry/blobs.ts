@@ -56,7 +56,10 @@ async function statBlob(
     place.upstream,
     signal,
     async asker => ({ size: await askForBlob(request, cache, asker), result: 'bypass' }),
-    size === undefined ? undefined : async () => ({ size, result: 'stale' }),
+    size === undefined
+      ? undefined
+      : async () =>
+          cache?.proof(request, endpoint.digest) === 'none' ? undefined : { size, result: 'stale' },
   )
 }
 

@@ -29,6 +29,8 @@ export interface Cache {
   manifest(request: FastifyRequest, digest: Digest): KnownManifest | undefined
   /** The upstream showed, in answer to this request, that its repository has this manifest. */
   recordManifest(request: FastifyRequest, manifest: ManifestFacts): void
+  /** Differs once something was deleted from the request's repository. */
+  lastRevocation(request: FastifyRequest): number
   /** The upstream said that the request's repository does not have it, as a blob or as a manifest. */
   forget(request: FastifyRequest, digest: Digest): Promise<void>
   /** Something was deleted from the request's repository: what is left has to be proven anew. */
@@ -65,6 +67,7 @@ export function createCache({ membership, ...parts }: CacheParts): Cache {
     record: (request, digests) => membership.record(markOf(request), digests),
     manifest: (request, digest) => membership.manifest(markOf(request).scope, digest),
     recordManifest: (request, manifest) => membership.recordManifest(markOf(request), manifest),
+    lastRevocation: request => membership.lastRevocation(markOf(request).scope),
     forget: (request, digest) => membership.forget(markOf(request).scope, digest),
     revoke: request => membership.revoke(markOf(request).scope),
   }

@@ -1,10 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import { normalAccept } from '../oci/accept.js'
 import { blobsVouchedFor, parseManifest } from '../oci/manifest.js'
+import { referenceText } from '../oci/reference.js'
 import type { CacheResult } from '../store/lease.js'
 import type { KnownManifest } from '../store/membership.js'
 import type { TagName } from '../store/tag-cache.js'
-import { verdictOf } from '../upstream/verdict.js'
+import { saysNo } from '../upstream/verdict.js'
 import type { Cache } from './cache.js'
 import { exchangeOf } from './exchange.js'
 import type { Flights } from './flights.js'
@@ -63,16 +64,22 @@ function fallBackOf(
   target: ManifestTarget,
   cache: Cache,
 ): (() => Promise<FoundManifest | undefined>) | undefined {
+  if (!lastKnown(request, target, cache)) return undefined
+  return async () => {
+    // Once more, since somebody may have pushed, deleted or been told no meanwhile.
+    const last = lastKnown(request, target, cache)
+    const manifest = last && (await stored(cache, last))
+    return manifest && { manifest, result: 'stale' }
+  }
+}
+
+function lastKnown(request: FastifyRequest, target: ManifestTarget, cache: Cache): KnownManifest | undefined {
   const { reference } = target.endpoint
   const last =
     'digest' in reference
       ? cache.manifest(request, reference.digest)
       : cache.tags.lastKnown(tagName(request, cache, reference.tag), request.headers.accept)
-  if (!last || last.proof === 'none') return undefined
-  return async () => {
-    const manifest = await stored(cache, last)
-    return manifest && { manifest, result: 'stale' }
-  }
+  return last?.proof === 'none' ? undefined : last
 }
 
 /** With its bytes, also for a HEAD: what is promised is asked for next. */
@@ -99,7 +106,7 @@ async function learn(
     manifest = await fetchManifest(request, target, signal)
   } catch (error) {
     if (saysNo(error)) {
-      if (name) await cache.tags.drop(name)
+      if (name) await cache.tags.forget(name)
       if ('digest' in reference) await cache.forget(request, reference.digest)
     }
     throw error
@@ -112,13 +119,6 @@ async function learn(
   return manifest
 }
 
-/** Of this manifest in this repository: it is not there (404), or it is not to be had (403). */
-function saysNo(error: unknown): boolean {
-  const verdict = verdictOf(error)
-  if (verdict === 'gone') return true
-  return verdict === 'refused' && error instanceof Error && 'status' in error && error.status === 403
-}
-
 /**
  * A registry takes an index only with its manifests, and keeps them as long as it keeps the index (ECR refuses to delete
  * an image that an index refers to). So what is known of them is known anew, with the blobs that they name.
@@ -128,20 +128,24 @@ async function vouchForChildren(request: FastifyRequest, cache: Cache, index: Bu
     const child = cache.manifest(request, digest)
     if (!child || child.proof === 'none') continue
     const bytes = await cache.manifests.read(digest)
-    if (!bytes) continue
+    // It may have been forgotten meanwhile.
+    if (!bytes || !cache.manifest(request, digest)) continue
     cache.recordManifest(request, child)
     cache.record(request, blobsVouchedFor(bytes))
   }
 }
 
-/** The same question, asked since the same push or deletion. */
-function flightKey(request: FastifyRequest, { endpoint }: ManifestTarget, cache: Cache): string {
+/** The same question to the same upstream, asked since the same push or deletion. */
+function flightKey(request: FastifyRequest, { endpoint, place }: ManifestTarget, cache: Cache): string {
   const { registry, repository } = cache.scope(request)
   const { reference } = endpoint
-  if ('digest' in reference) return JSON.stringify([registry, repository, reference.digest])
-  const { moment } = cache.tags.mark(tagName(request, cache, reference.tag))
+  const since =
+    'digest' in reference
+      ? cache.lastRevocation(request)
+      : cache.tags.lastDrop(tagName(request, cache, reference.tag))
   const accept = normalAccept(request.headers.accept)
-  return JSON.stringify([registry, repository, reference.tag, accept, moment])
+  const { name } = place.upstream
+  return JSON.stringify([name, registry, repository, referenceText(reference), accept, since])
 }
 
 function tagName(request: FastifyRequest, cache: Cache, tag: string): TagName {

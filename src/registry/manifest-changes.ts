@@ -2,12 +2,26 @@ import type { FastifyRequest } from 'fastify'
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
 import { blobsVouchedFor, mediaTypeIn } from '../oci/manifest.js'
 import type { Tag } from '../oci/reference.js'
+import type { TagMark } from '../store/tag-cache.js'
 import type { Cache } from './cache.js'
 import { repositoryTarget } from './exchange.js'
 
+/** Taken before a push goes upstream: of two that overlap nobody here knows which the upstream did last. */
+const marks = new WeakMap<FastifyRequest, readonly TagMark[]>()
+
+/** A push is about to be sent. */
+export function beginPush(request: FastifyRequest, cache: Cache): void {
+  const scope = cache.scope(request)
+  marks.set(
+    request,
+    tagsOf(request).map(tag => cache.tags.mark({ scope, tag })),
+  )
+}
+
 /**
- * The upstream has taken a manifest: it is kept, and is what its tags stand for from now on, whatever was known of them.
- * Resolves when a restart would not undo that.
+ * The upstream has taken a manifest: it is kept, and is what its tags stand for from now on, whatever was known of them;
+ * unless another push or deletion came between, after which the upstream has to be asked. Resolves when a restart would
+ * not undo that.
  */
 export async function learnPushed(
   request: FastifyRequest,
@@ -15,7 +29,11 @@ export async function learnPushed(
   digest: Digest,
   bytes: Buffer,
 ): Promise<void> {
-  await forgetTags(request, cache)
+  const untouched = (marks.get(request) ?? []).filter(mark => cache.tags.holds(mark))
+  const forgotten = forgetTags(request, cache)
+  // At once, before anybody else can come between.
+  const since = untouched.map(name => cache.tags.mark(name))
+  await forgotten
   const mediaType = contentTypeOf(request)
   const said = mediaTypeIn(bytes)
   // What calls itself something else than its sender does is left for the upstream to name.
@@ -25,8 +43,7 @@ export async function learnPushed(
   cache.manifests.keep(digest, bytes)
   cache.recordManifest(request, manifest)
   cache.record(request, blobsVouchedFor(bytes))
-  const scope = cache.scope(request)
-  for (const tag of tagsOf(request)) cache.tags.recordPush(cache.tags.mark({ scope, tag }), manifest)
+  for (const mark of since) cache.tags.recordPush(mark, manifest)
 }
 
 /** What the tags of a push stand for is another thing now, or may be; so may be what refers to something. */

@@ -12,7 +12,7 @@ import { exchangeOf, repositoryTarget } from './exchange.js'
 import { Flights } from './flights.js'
 import { forward } from './forward.js'
 import { findManifest, type FoundManifest } from './manifest-access.js'
-import { forgetDeleted, forgetTags, learnPushed } from './manifest-changes.js'
+import { beginPush, forgetDeleted, forgetTags, learnPushed } from './manifest-changes.js'
 import { fetchManifest, statManifest, upstreamPath, type WholeManifest } from './manifest-source.js'
 import { PATIENCE } from './patience.js'
 import { refuse } from './refuse.js'
@@ -75,6 +75,7 @@ function pushes(app: FastifyInstance, cache: Cache | undefined): void {
       const target = repositoryTarget(request, 'manifest')
       if (!Buffer.isBuffer(request.body) || request.body.length === 0)
         throw new OciError('MANIFEST_INVALID', 'The manifest is empty.')
+      if (cache) beginPush(request, cache)
       return {
         upstream: target.place.upstream,
         action: 'PutImage',
@@ -93,7 +94,8 @@ function pushes(app: FastifyInstance, cache: Cache | undefined): void {
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'manifest')
       if (answer.statusCode !== 201 || !Buffer.isBuffer(request.body)) {
-        if (cache && answer.statusCode >= 500) await forgetTags(request, cache)
+        // It may be the answer to a second attempt, after a first that was taken.
+        if (cache) await forgetTags(request, cache)
         throw await refuse(answer, target, 'PutImage')
       }
       const digest = digestPushed(target.endpoint.reference, request.body)

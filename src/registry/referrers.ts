@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { pathOf, queryOf, ROUTES } from '../oci/endpoint.js'
 import type { ReferrersAnswer, ReferrersQuestion } from '../store/referrers-cache.js'
 import { passedOn } from '../upstream/headers.js'
-import { verdictOf } from '../upstream/verdict.js'
+import { saysNo } from '../upstream/verdict.js'
 import type { Cache } from './cache.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
@@ -47,12 +47,17 @@ async function findReferrers(request: FastifyRequest, cache: Cache, gone: AbortS
         cache.referrers.record(question, mark, answer)
         return { answer, result: 'miss' }
       } catch (error) {
-        if (verdictOf(error) !== 'away') cache.referrers.forget(question)
+        if (saysNo(error)) cache.referrers.forget(question)
         throw error
       }
     },
-    known && known.proof !== 'none' ? async () => ({ answer: known, result: 'stale' }) : undefined,
+    known && known.proof !== 'none' ? async () => stale(cache.referrers.lookup(question)) : undefined,
   )
+}
+
+/** What is still known, when it comes to that: somebody may have pushed or been told no meanwhile. */
+function stale(known: ReturnType<Cache['referrers']['lookup']>): Found | undefined {
+  return known && known.proof !== 'none' ? { answer: known, result: 'stale' } : undefined
 }
 
 /** Throws the upstream's refusal. */

@@ -79,7 +79,8 @@ export async function connectToOwner(files: FileSystem, layout: Layout): Promise
     return await new Promise<Socket | undefined>((resolve, reject) => {
       const socket = connect(reachable(layout, root, layout.lock))
       socket.once('connect', () => {
-        socket.removeAllListeners('error')
+        // Until its user listens.
+        socket.on('error', () => undefined)
         resolve(socket)
       })
       socket.once('error', error => {

@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm, type FileHandle } from 'node:fs/promises'
+import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { hasCode } from './file-system.js'
 
@@ -43,6 +43,9 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
   let troubled = false
+  /** What was to be written is not there, or only half of it is: all is to be written anew. */
+  let damaged = false
+  let unread = false
   let survivors: (() => Iterable<Entry>) | undefined
   /** Entries of the last rewrite, and those appended since. */
   let kept = 0
@@ -65,10 +68,19 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
     return inTurn(async () => {
       const lines = pending
       pending = []
+      if (damaged && survivors) {
+        await rewrite(survivors())
+        return
+      }
       if (lines.length > 0 || durably) {
-        handle ??= await open(file, 'a', 0o600)
-        await handle.appendFile(lines.join(''))
-        if (durably) await handle.datasync()
+        try {
+          handle ??= await open(file, 'a', 0o600)
+          await handle.appendFile(lines.join(''))
+          if (durably) await handle.datasync()
+        } catch (error) {
+          damaged = true
+          throw error
+        }
         troubled = false
         appended += lines.length
       }
@@ -96,8 +108,11 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
         await target.close()
       }
       await rename(fresh, file)
-      await handle?.close()
+      const before = handle
       handle = undefined
+      await before?.close()
+      damaged = false
+      troubled = false
       kept = count
       appended = 0
       // What is appended durably from now on is of no use in a file that could lose its name.
@@ -112,18 +127,22 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
 
   return {
     async replay(take) {
-      const text = await readFile(file, 'utf8').catch((error: unknown) => {
-        if (!hasCode(error, 'ENOENT')) trouble(error)
-        return ''
-      })
-      for (const line of text.split('\n')) {
-        const entry = parse(line)
-        if (entry) take(entry)
+      try {
+        const source = await open(file, 'r')
+        for await (const line of source.readLines({ encoding: 'utf8' })) {
+          const entry = parse(line)
+          if (entry) take(entry)
+        }
+      } catch (error) {
+        if (hasCode(error, 'ENOENT')) return
+        unread = true
+        trouble(error)
       }
     },
     keepShort(what) {
       survivors = what
-      return inTurn(() => rewrite(what()))
+      // What could not be read shall not be overwritten by what is known without it.
+      return unread ? Promise.resolve() : inTurn(() => rewrite(what()))
     },
     append(entry) {
       pending.push(lineOf(entry))

@@ -101,13 +101,12 @@ export function createManifestStore({
   return {
     read,
     keep(digest, bytes) {
-      if (bytes.length > maxManifest) return
-      const isHeld = memory.has(digest)
+      // What is held is looked for on the disk again when its time in memory is over, and written there if need be.
+      if (bytes.length > maxManifest || memory.has(digest)) return
       memory.set(digest, bytes)
-      if (isHeld) return
       const written = turns
         .take(digest, () => write(digest, bytes))
-        .catch(unlessTrouble(digest))
+        .catch((error: unknown) => onTrouble(digest, asTrouble(error)))
         .finally(() => writing.delete(written))
       writing.add(written)
     },
@@ -125,4 +124,8 @@ export function createManifestStore({
       memory.clear()
     },
   }
+}
+
+function asTrouble(error: unknown): CacheTrouble {
+  return error instanceof CacheTrouble ? error : new CacheTrouble('EIO', { cause: error })
 }

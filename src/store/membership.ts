@@ -45,6 +45,8 @@ export interface Membership {
   recordManifest(mark: Mark, manifest: ManifestFacts): void
   /** The upstream says that it does not, or no longer. */
   forget(scope: Scope, digest: Digest): Promise<void>
+  /** Differs once something was revoked. */
+  lastRevocation(scope: Scope): number
   /** Nothing that was known of this repository counts any more. Resolves when a restart would not undo that. */
   revoke(scope: Scope): Promise<void>
   /** Every manifest that is known and of use, the least used first. */
@@ -56,6 +58,9 @@ export interface Membership {
 
 /** Proofs held at most; the least used are forgotten first, which costs a question to the upstream. */
 const MAX_PROOFS = 1_000_000
+
+/** Repositories of which a deletion is remembered by itself. */
+const MAX_REPOSITORIES = 100_000
 
 interface Held {
   /** When it was proven, and that moment in the order of drops. */
@@ -85,7 +90,7 @@ async function replayed({
 }: MembershipOptions): Promise<{ membership: Membership; survivors: () => Iterable<Entry> }> {
   /** Keys are structured, so that no two can spell the same. */
   const proofs = new LRUCache<string, Held>({ max: MAX_PROOFS })
-  const drops = new Drops()
+  const drops = new Drops(MAX_REPOSITORIES)
   const keyOf = (kind: 'blob' | 'manifest', { registry, repository }: Scope, digest: string): string =>
     JSON.stringify([kind, registry, repository, digest])
 
@@ -128,7 +133,8 @@ async function replayed({
   })
 
   function* inUse(): Generator<{ scope: Scope; digest: Digest; held: Held }> {
-    for (const key of proofs.rkeys()) {
+    // A copy, since what is used meanwhile moves to the end.
+    for (const key of [...proofs.rkeys()]) {
       const held = proofs.peek(key)
       const [, registry, repository, digest] = JSON.parse(key) as [string, string, string, Digest]
       const scope = { registry, repository }
@@ -158,6 +164,7 @@ async function replayed({
     async forget(scope, digest) {
       if (dropOne(scope, digest)) await journal.appendDurably(forgetting(scope, digest))
     },
+    lastRevocation: scope => drops.last(scopeKey(scope)),
     async revoke(scope) {
       drops.drop(scopeKey(scope))
       await journal.appendDurably(forgetting(scope))

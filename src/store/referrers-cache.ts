@@ -42,7 +42,8 @@ export interface ReferrersCacheOptions extends Validity {
 export function createReferrersCache({ now = Date.now, ...validity }: ReferrersCacheOptions): ReferrersCache {
   const answers = new LRUCache<string, ReferrersAnswer & { readonly at: number; readonly moment: number }>({
     maxSize: MAX_MEMORY,
-    sizeCalculation: ({ body }) => body.length + 1024,
+    sizeCalculation: ({ body, headers, next = '' }, key) =>
+      body.length + key.length + next.length + JSON.stringify(headers).length + 256,
   })
   const drops = new Drops()
   return {

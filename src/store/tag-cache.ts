@@ -15,7 +15,9 @@ export interface TagName {
 
 /** A moment in a tag's history: what was asked before a push or a deletion says nothing about what is there now. */
 export interface TagMark extends TagName {
+  /** In the order of what happened to whole repositories, and to single tags. */
   readonly moment: number
+  readonly tagMoment: number
 }
 
 /** What a tag stands for, and what that knowledge is worth. */
@@ -40,14 +42,20 @@ export interface TagCache {
   lookup(name: TagName, accept: string | undefined): KnownTag | undefined
   /** For when the upstream cannot be asked: the newest that it said to whatever question, if the client takes it. */
   lastKnown(name: TagName, accept: string | undefined): KnownTag | undefined
-  /** To be taken before the upstream is asked. */
+  /** To be taken before the upstream is asked, or told. */
   mark(name: TagName): TagMark
+  /** Whether nothing was dropped since. */
+  holds(mark: TagMark): boolean
+  /** Differs once the tag, or all of its repository, was dropped. */
+  lastDrop(name: TagName): string
   /** What the upstream said, after `mark`. */
   record(mark: TagMark, accept: string | undefined, manifest: ManifestFacts): void
   /** What the upstream took in a push: nothing is converted for a client that takes this type. */
   recordPush(mark: TagMark, manifest: ManifestFacts): void
-  /** Drops every answer about the tag. Resolves when a restart would not undo that. */
+  /** Drops every answer about the tag, also those under way. Resolves when a restart would not undo that. */
   drop(name: TagName): Promise<void>
+  /** The same, where anything is known of it: the upstream says that there is no such tag. */
+  forget(name: TagName): Promise<void>
   /** The same for all tags of a repository. */
   dropAll(scope: Scope): Promise<void>
   /** Every tag of which something is known and of use, the least used first, with its newest answer. */
@@ -57,9 +65,12 @@ export interface TagCache {
   close(): Promise<void>
 }
 
-/** Tags held at most, and answers to different questions about each; the least used are forgotten first. */
-const MAX_TAGS = 100_000
+/** Answers held at most in all, and to different questions about one tag; the least used are forgotten first. */
+const MAX_ANSWERS = 100_000
 const MAX_VARIANTS = 16
+
+/** Repositories of which a deletion is remembered by itself. */
+const MAX_REPOSITORIES = 100_000
 
 /** Of `ttl` and `staleFor` together: how far behind what is written down may be. */
 const WRITE_SHARE = 1 / 100
@@ -93,12 +104,18 @@ async function replayed({
   now = Date.now,
   ...validity
 }: TagCacheOptions): Promise<{ tags: TagCache; survivors: () => Iterable<Entry> }> {
-  const known = new LRUCache<string, Held>({ max: MAX_TAGS })
-  const drops = new Drops()
+  const known = new LRUCache<string, Held>({
+    maxSize: MAX_ANSWERS,
+    sizeCalculation: ({ answers }) => answers.size,
+  })
+  /** Answers that are held stand by the first; the second is for those under way, since a drop takes the held ones. */
+  const repositoryDrops = new Drops(MAX_REPOSITORIES)
+  const tagDrops = new Drops()
   const writeAfter = (validity.ttl + Math.min(validity.staleFor, 365 * 86_400_000)) * WRITE_SHARE
 
-  const isOf = (moment: number, { scope, tag }: TagName): boolean =>
-    drops.holds(moment, scopeKey(scope), tagKey({ scope, tag }))
+  const isOf = (moment: number, { scope }: TagName): boolean => repositoryDrops.holds(moment, scopeKey(scope))
+  const holds = (mark: TagMark): boolean =>
+    isOf(mark.moment, mark) && tagDrops.holds(mark.tagMoment, tagKey(mark))
 
   function answersOf(name: TagName): [question: string, answer: Answer][] {
     const held = known.get(tagKey(name))
@@ -107,16 +124,16 @@ async function replayed({
 
   function keep({ scope, tag }: TagName, question: string, answer: Answer): void {
     const key = tagKey({ scope, tag })
-    const held = known.get(key) ?? { scope, tag, answers: new Map<string, Answer>() }
-    held.answers.delete(question)
-    held.answers.set(question, answer)
-    const [oldest] = held.answers.keys()
-    if (held.answers.size > MAX_VARIANTS && oldest !== undefined) held.answers.delete(oldest)
-    known.set(key, held)
+    const answers = new Map(known.get(key)?.answers)
+    answers.delete(question)
+    answers.set(question, answer)
+    const [oldest] = answers.keys()
+    if (answers.size > MAX_VARIANTS && oldest !== undefined) answers.delete(oldest)
+    known.set(key, { scope, tag, answers })
   }
 
   function learn(mark: TagMark, question: string, { digest, mediaType, size }: ManifestFacts): void {
-    if (!isOf(mark.moment, mark)) return
+    if (!holds(mark)) return
     const at = now()
     const before = known.peek(tagKey(mark))?.answers.get(question)
     const renewal =
@@ -139,15 +156,26 @@ async function replayed({
     const [kind, registry, repository, tag, question, digestText, mediaType, size, at] = entry
     if (typeof registry !== 'string' || typeof repository !== 'string') return
     const scope = { registry, repository }
-    if (kind === 'drop') drops.drop(typeof tag === 'string' ? tagKey({ scope, tag }) : scopeKey(scope))
+    if (kind === 'drop') {
+      if (typeof tag === 'string') known.delete(tagKey({ scope, tag }))
+      else repositoryDrops.drop(scopeKey(scope))
+    }
     const digest = typeof digestText === 'string' ? parseDigest(digestText) : undefined
     if (kind !== 'tag' || !digest || typeof tag !== 'string' || typeof question !== 'string') return
     if (typeof mediaType !== 'string' || typeof size !== 'number' || typeof at !== 'number') return
-    keep({ scope, tag }, question, { digest, mediaType, size, at, moment: drops.now, writtenAt: at })
+    keep({ scope, tag }, question, {
+      digest,
+      mediaType,
+      size,
+      at,
+      moment: repositoryDrops.now,
+      writtenAt: at,
+    })
   })
 
   function* inUse(): Generator<{ name: TagName; question: string; answer: Answer }> {
-    for (const key of known.rkeys()) {
+    // A copy, since what is used meanwhile moves to the end.
+    for (const key of [...known.rkeys()]) {
       const held = known.peek(key)
       if (!held) continue
       for (const [question, answer] of held.answers) {
@@ -157,41 +185,45 @@ async function replayed({
     }
   }
 
+  async function drop(name: TagName): Promise<void> {
+    tagDrops.drop(tagKey(name))
+    const dropped = dropping(name.scope, name.tag)
+    if (known.delete(tagKey(name))) await journal.appendDurably(dropped)
+    // It may have been written down, and forgotten here for want of room.
+    else journal.append(dropped)
+  }
+
   const tags: TagCache = {
     lookup(name, accept) {
       const answers = answersOf(name)
       const asked = questionOf(accept)
-      const exact = answers.find(([question]) => question === asked)?.[1]
-      const pushed = answers.find(
-        ([question, { mediaType }]) => question === PUSHED && names(accept, mediaType),
+      // The newest is the last, whatever the clock said.
+      const newest = answers.findLast(
+        ([question, { mediaType }]) =>
+          question === asked || (question === PUSHED && names(accept, mediaType)),
       )?.[1]
-      const [newest] = [exact, pushed].filter(each => each !== undefined).sort((a, b) => b.at - a.at)
       return newest && worth(name, newest)
     },
     lastKnown(name, accept) {
-      const [newest] = answersOf(name)
-        .map(([, answer]) => answer)
-        .filter(({ mediaType }) => accepts(accept, mediaType))
-        .sort((a, b) => b.at - a.at)
+      const newest = answersOf(name).findLast(([, { mediaType }]) => accepts(accept, mediaType))?.[1]
       return newest && worth(name, newest)
     },
-    mark: name => ({ ...name, moment: Math.max(drops.last(scopeKey(name.scope)), drops.last(tagKey(name))) }),
+    mark: ({ scope, tag }) => ({ scope, tag, moment: repositoryDrops.now, tagMoment: tagDrops.now }),
+    holds,
+    lastDrop: name => `${repositoryDrops.last(scopeKey(name.scope))} ${tagDrops.last(tagKey(name))}`,
     record: (mark, accept, manifest) => learn(mark, questionOf(accept), manifest),
     recordPush: (mark, manifest) => learn(mark, PUSHED, manifest),
-    async drop(name) {
-      drops.drop(tagKey(name))
-      const dropped = dropping(name.scope, name.tag)
-      if (known.delete(tagKey(name))) await journal.appendDurably(dropped)
-      // It may have been written down, and forgotten here for want of room.
-      else journal.append(dropped)
+    drop,
+    async forget(name) {
+      if (known.has(tagKey(name))) await drop(name)
     },
     async dropAll(scope) {
-      drops.drop(scopeKey(scope))
+      repositoryDrops.drop(scopeKey(scope))
       await journal.appendDurably(dropping(scope))
     },
     *list() {
       let last: (TagName & KnownTag) | undefined
-      for (const { name, answer } of inUse()) {
+      for (const { name, answer } of [...inUse()]) {
         // The answers about one tag come one after another, the newest last.
         if (last && tagKey(last) !== tagKey(name)) yield last
         last = { ...name, ...worth(name, answer) }

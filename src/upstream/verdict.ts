@@ -8,6 +8,12 @@ import { CredentialsRefused } from './dialect.js'
  */
 export type Verdict = 'gone' | 'refused' | 'away'
 
+/** Whether it is a no to this very thing: it is not there (404), or it is not to be had (403). */
+export function saysNo(error: unknown): boolean {
+  const verdict = verdictOf(error)
+  return verdict === 'gone' || (verdict === 'refused' && error instanceof OciError && error.status === 403)
+}
+
 /** The verdict in what a request upstream threw; undefined for what says nothing about the upstream. */
 export function verdictOf(error: unknown): Verdict | undefined {
   if (!(error instanceof OciError)) return undefined

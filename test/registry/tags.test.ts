@@ -320,6 +320,43 @@ t.test('what was asked before a push or a deletion cannot bring the old back', a
   }
 })
 
+t.test('of two pushes that overlap the upstream is asked which came last', async t => {
+  const mirror = await start(t)
+  const { ecr, fetch } = mirror
+  for (const seed of ['one', 'two']) await ecr.putImage('team/app', seed, { layers: [{ size: 9, seed }] })
+  const put = (image: string): Promise<MirrorAnswer> => {
+    const { bytes, mediaType } = ecr.manifest('team/app', image)!
+    const headers = { 'content-type': mediaType }
+    return fetch('/v2/team/app/manifests/t1', { method: 'PUT', body: new Uint8Array(bytes), headers })
+  }
+  ecr.knobs.latency.PutImage = 500
+  const slow = put('one')
+  await ecr.arrived({ action: 'PutImage' })
+  ecr.knobs.latency = {}
+  t.equal((await put('two')).status, 201)
+  t.equal((await get(mirror, 't1')).headers.get('x-cache'), 'hit', 'one alone is known')
+  t.equal((await slow).status, 201)
+  const after = await get(mirror, 't1')
+  t.equal(after.headers.get('x-cache'), 'miss')
+  t.equal(after.headers.get('docker-content-digest'), ecr.manifest('team/app', 't1')!.digest)
+})
+
+t.test('nothing old is served by who waited while a push came between', async t => {
+  const mirror = await start(t)
+  const { ecr, fetch, clock } = mirror
+  await ecr.putImage('team/app', 't1', { layers: [{ size: 9, seed: 'old' }] })
+  const fresh = await ecr.putImage('team/app', 'other', { layers: [{ size: 9, seed: 'new' }] })
+  await get(mirror, 't1')
+  clock.now += TTL
+  ecr.knobs.hang.BatchGetImage = 1
+  const waiting = get(mirror, 't1')
+  await ecr.arrived({ action: 'BatchGetImage' }, 2)
+  const { bytes, mediaType } = ecr.manifest('team/app', 'other')!
+  const headers = { 'content-type': mediaType }
+  await fetch('/v2/team/app/manifests/t1', { method: 'PUT', body: new Uint8Array(bytes), headers })
+  t.equal((await waiting).headers.get('docker-content-digest'), fresh.digest)
+})
+
 t.test('a tag deleted upstream is gone after its time, one that moved is seen', async t => {
   const mirror = await start(t, { policy: [{ principals: ['*'], actions: ['pull', 'delete'] }] })
   const { ecr, clock } = mirror
@@ -353,22 +390,25 @@ t.test('deleting an image by digest forgets every tag of its repository', async 
   for (const reference of ['t1', 't2', digest]) t.equal((await get(mirror, reference)).status, 404, reference)
 })
 
-t.test('a refused push changes nothing that is known', async t => {
-  const mirror = await start(t)
-  const { ecr, fetch } = mirror
-  ecr.createRepository('team/app', { immutable: true })
-  const { digest } = await ecr.putImage('team/app', 't1')
-  await get(mirror, 't1')
-  const put = await fetch('/v2/team/app/manifests/t1', {
-    method: 'PUT',
-    body: '{ "schemaVersion": 2 }',
-    headers: { 'content-type': OCI },
-  })
-  t.equal(put.status, 400)
-  const after = await get(mirror, 't1')
-  t.equal(after.headers.get('x-cache'), 'hit')
-  t.equal(after.headers.get('docker-content-digest'), digest)
-})
+t.test(
+  'after a refused push the tag is asked for anew, since an attempt before may have been taken',
+  async t => {
+    const mirror = await start(t)
+    const { ecr, fetch } = mirror
+    ecr.createRepository('team/app', { immutable: true })
+    const { digest } = await ecr.putImage('team/app', 't1')
+    await get(mirror, 't1')
+    const put = await fetch('/v2/team/app/manifests/t1', {
+      method: 'PUT',
+      body: '{ "schemaVersion": 2 }',
+      headers: { 'content-type': OCI },
+    })
+    t.equal(put.status, 400)
+    const after = await get(mirror, 't1')
+    t.equal(after.headers.get('x-cache'), 'miss')
+    t.equal(after.headers.get('docker-content-digest'), digest)
+  },
+)
 
 t.test('tags and manifests outlive the process', async t => {
   const first = await start(t)

@@ -100,6 +100,31 @@ t.test('a drop takes all answers, and those that were under way', async t => {
   await tags.close()
 })
 
+t.test('however much is dropped, what is known of other tags stays', async t => {
+  const clock = { now: 1e12 }
+  const tags = await start(`${t.testdir()}/journal`, clock)
+  tags.record(tags.mark(name('t')), OCI, facts('a'))
+  const since = tags.lastDrop(name('t'))
+  for (let count = 0; count < 10; count++) await tags.drop(name(`other ${count}`))
+  t.equal(tags.lastDrop(name('t')), since)
+  for (let count = 0; count < 20_000; count++) void tags.drop(name(`other ${count}`))
+  t.equal(tags.lookup(name('t'), OCI)?.proof, 'fresh')
+  await tags.forget(name('never known'))
+  await tags.forget(name('t'))
+  t.equal(tags.lookup(name('t'), OCI), undefined)
+  await tags.close()
+})
+
+t.test('answers are bounded in all', async t => {
+  const clock = { now: 1e12 }
+  const tags = await start(`${t.testdir()}/journal`, clock)
+  for (let count = 0; count < 101_000; count++) tags.record(tags.mark(name(`t${count}`)), OCI, facts('a'))
+  t.equal(tags.lookup(name('t0'), OCI), undefined)
+  t.equal(tags.lookup(name('t100999'), OCI)?.proof, 'fresh')
+  t.equal([...tags.list()].length, 100_000)
+  await tags.close()
+})
+
 t.test('answers and drops outlive a process that is killed', async t => {
   const file = `${t.testdir()}/journal`
   const clock = { now: 1e12 }
