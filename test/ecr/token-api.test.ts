@@ -109,7 +109,7 @@ t.test('who calls can be asked where the token comes from', async t => {
   const body = 'Action=GetCallerIdentity&Version=2011-06-15'
   const answer = await fetchRaw(ecr.url, { method: 'POST', headers, body })
   t.match(answer.text(), '<Arn>arn:aws:iam::123456789012:user/mirror</Arn>')
-  t.equal((await fetchRaw(ecr.url, { method: 'POST', body })).status, 400)
+  t.equal((await fetchRaw(ecr.url, { method: 'POST', body })).status, 403)
 })
 
 t.test('a repository is created once', async t => {

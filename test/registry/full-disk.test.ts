@@ -12,7 +12,7 @@ const MiB = 1024 * 1024
 
 t.test('a disk that fills up under a download fails nobody', { skip: noMounts }, async t => {
   const { directory } = mountTmpfs(t, join(mountDirectory(t), 'disk'), '64m')
-  const ecr = await startEcr({ knobs: { layerInaccessibleUntilTagged: false, s3: { slow: 2 * MiB } } })
+  const ecr = await startEcr({ knobs: { layerInaccessibleUntilTagged: false, s3: { slow: MiB / 2 } } })
   t.teardown(() => ecr.close())
   const { url, log, fetch } = await mirrorOf(t, ecr, {
     settings: {
