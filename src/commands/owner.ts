@@ -1,7 +1,7 @@
+import * as files from 'node:fs/promises'
 import { Pool } from 'undici'
 import type { Config } from '../config/schema.js'
 import { createLog } from '../operations/log.js'
-import * as files from 'node:fs/promises'
 import { connectToOwner } from '../store/directory-lock.js'
 import { layoutOf, type Layout } from '../store/layout.js'
 import type { CreateApp } from './serve.js'

@@ -98,6 +98,10 @@ export function createManifestStore({
     }
   }
 
+  async function settled(): Promise<void> {
+    await Promise.all(writing)
+  }
+
   return {
     read,
     keep(digest, bytes) {
@@ -116,11 +120,9 @@ export function createManifestStore({
         return (await store.remove(digest)) || wasHeld
       })
     },
-    async settled() {
-      await Promise.all(writing)
-    },
+    settled,
     async close() {
-      await Promise.all(writing)
+      await settled()
       memory.clear()
     },
   }

@@ -58,7 +58,7 @@ export async function purge(target: PurgeTarget, parts: PurgeParts): Promise<Pur
 }
 
 /** What there is to look at in a cache that is open. */
-export function imageSources({ tags, membership, manifests, store }: PurgeParts): ImageSources {
+function imageSources({ tags, membership, manifests, store }: PurgeParts): ImageSources {
   return {
     tags,
     membership,
