@@ -31,6 +31,10 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   // The program's own version, in what it calls itself.
   ['upstream', 'version.ts'],
   ['registry', 'version.ts'],
+  // How a promise is waited for, which belongs to no room.
+  ['upstream', 'until-aborted.ts'],
+  ['store', 'until-aborted.ts'],
+  ['registry', 'until-aborted.ts'],
   // What a request turned out to be, for its line in the log.
   ['operations', 'registry/exchange.ts'],
   ['operations', 'registry/once-over.ts'],

@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.js'
+import { asError } from './as-error.js'
 import type { BlobCacheEvent } from './blob-cache-event.js'
 import type { BlobSource } from './blob-source.js'
 import { CacheTrouble, type BlobStore, type StoredBlob } from './blob-store.js'
@@ -244,8 +245,4 @@ export function createBlobCache({
 
 function closing(): CacheTrouble {
   return new CacheTrouble('ECANCELED')
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
 }

@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.js'
+import { asError } from './as-error.js'
 import { CacheTrouble, type BlobStore, type Ingest } from './blob-store.js'
 import type { Clock } from './clock.js'
 import { hasDigest } from './hash-follower.js'
@@ -216,8 +217,4 @@ export class Capture {
       // There never was one; or what is left of it goes at the next start.
     }
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
 }

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { OciError } from '../oci/error.js'
+import { asError } from './as-error.js'
 import type { BlobSource, OpenedBlob } from './blob-source.js'
 import { CacheTrouble } from './blob-store.js'
 import { pause, watchSilence, type Clock } from './clock.js'
@@ -77,7 +78,7 @@ export function startDownload(options: DownloadOptions): Download {
   function fetch(part: Part, body?: OpenedBlob): void {
     lanes++
     fetchPart(part, body)
-      .catch((error: unknown) => fail(error instanceof Error ? error : new Error(String(error))))
+      .catch((error: unknown) => fail(asError(error)))
       .finally(() => {
         lanes--
         fetchMore()

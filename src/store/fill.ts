@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.js'
+import { asError } from './as-error.js'
 import { begin, type Beginning } from './beginning.js'
 import type { BlobCacheEvent } from './blob-cache-event.js'
 import type { BlobSource } from './blob-source.js'
@@ -269,8 +270,4 @@ export class Fill {
       this.#options.onEvent({ kind: 'cache trouble', digest: this.#options.digest, error: asError(error) })
     }
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
 }

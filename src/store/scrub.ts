@@ -1,4 +1,6 @@
 import type { Digest } from '../oci/digest.js'
+import { untilAborted } from '../until-aborted.js'
+import { asError } from './as-error.js'
 import type { BlobStore } from './blob-store.js'
 import { pause, systemClock, type Clock } from './clock.js'
 import { Pace } from './pace.js'
@@ -120,7 +122,7 @@ export class Scrub {
     let pass: ScrubPass = this.#progress.pass ?? { began: this.#now(), counts: NONE }
     this.#running = true
     this.#tell({ kind: 'scrub began', after: pass.last })
-    const digests = await unlessAborted(this.#digestsAfter(pass.last), this.#stopping.signal)
+    const digests = await untilAborted(this.#digestsAfter(pass.last), this.#stopping.signal)
     for (const digest of digests) {
       const more = await this.#look(digest)
       this.#counts = sum(this.#counts, more)
@@ -185,24 +187,4 @@ function sum(one: ScrubCounts, other: ScrubCounts): ScrubCounts {
     bad: one.bad + other.bad,
     troubles: one.troubles + other.troubles,
   }
-}
-
-/** The promise's result, or the signal's reason as soon as it aborts; what then becomes of the promise is dropped. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let leave = (): void => undefined
-  const left = new Promise<never>((_resolve, reject) => {
-    // The reason is thrown as it is, whatever it is.
-    leave = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', leave, { once: true })
-    if (signal.aborted) leave()
-  })
-  try {
-    return await Promise.race([promise, left])
-  } finally {
-    signal.removeEventListener('abort', leave)
-  }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
 }

@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.js'
+import { asError } from './as-error.js'
 import type { StoredBlob } from './blob-store.js'
 import { hasDigest } from './hash-follower.js'
 import { DigestMismatch, type Lease } from './lease.js'
@@ -60,7 +61,7 @@ export class StoredRead {
       if (trouble) this.#blob.cut(trouble)
       else this.#blob.reveal()
     } catch (error) {
-      const trouble = error instanceof Error ? error : new Error(String(error))
+      const trouble = asError(error)
       if (!signal.aborted) onChecked(trouble)
       this.#blob.fail(trouble)
     }

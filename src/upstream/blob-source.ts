@@ -10,7 +10,7 @@ import { headerOf, outboundHeaders, OWN_HEADERS } from './headers.js'
 import type { RedirectRules } from './redirect-rules.js'
 import type { Answer, Send } from './send.js'
 import { ConnectionFailure, connectionError } from './transport-error.js'
-import { pause } from './until-aborted.js'
+import { pause } from './pause.js'
 
 export type { BlobBody } from './blob-body.js'
 

@@ -2,7 +2,7 @@ import { ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr'
 import type { PrivateEcrHost } from './ecr-host.js'
 import type { IssuedToken } from './ecr-token.js'
 import { MalformedToken } from './token-problem.js'
-import { untilAborted } from './until-aborted.js'
+import { untilAborted } from '../until-aborted.js'
 
 /** Where the AWS credentials of an upstream come from; empty for the AWS SDK's default chain. */
 export interface CredentialSettings {

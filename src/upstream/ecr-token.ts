@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { OciError } from '../oci/error.js'
 import { explain, problemOf, type TokenProblem } from './token-problem.js'
-import { untilAborted } from './until-aborted.js'
+import { untilAborted } from '../until-aborted.js'
 
 /** What ECR's GetAuthorizationToken answered. */
 export interface IssuedToken {

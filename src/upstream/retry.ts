@@ -3,7 +3,7 @@ import type { Clock } from './ecr-token.js'
 import { retryAfterOf } from './retry-after.js'
 import type { Answer, OutboundRequest, Send } from './send.js'
 import { ConnectionFailure } from './transport-error.js'
-import { pause } from './until-aborted.js'
+import { pause } from './pause.js'
 
 export interface RetryOptions {
   readonly random?: () => number

@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici'
 import { OciError } from '../oci/error.js'
 import type { Send } from './send.js'
 import { connectionError } from './transport-error.js'
-import { untilAborted } from './until-aborted.js'
+import { untilAborted } from '../until-aborted.js'
 
 export interface TransportOptions {
   /** The upstream's name, for people. */

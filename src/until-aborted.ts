@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-
 /** The promise's result, or the signal's reason as soon as it aborts; what then becomes of the promise is dropped. */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let leave = (): void => undefined
@@ -14,10 +12,4 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal):
   } finally {
     signal.removeEventListener('abort', leave)
   }
-}
-
-/** Waits `ms` milliseconds; throws the signal's reason as soon as it aborts. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted())
 }
