@@ -1,72 +1,28 @@
+import type { Test } from 'tap'
 import { randomBytes } from 'node:crypto'
-import t, { type Test } from 'tap'
 import { digestOf } from '../../src/oci/digest.js'
-import { OciError } from '../../src/oci/error.js'
-import { createBlobCache, type BlobCache, type BlobCacheEvent } from '../../src/store/blob-cache.js'
 import { CacheTrouble } from '../../src/store/blob-store.js'
 import { DigestMismatch } from '../../src/store/lease.js'
-import { FakeClock, settled } from './support/fake-clock.js'
+import {
+  cacheStand,
+  failureOf,
+  kinds,
+  leavingNothing,
+  PART,
+  refusal,
+  type CacheStand,
+} from './support/cache-stand.js'
+import { settled } from './support/fake-clock.js'
 import { MemorySource } from './support/memory-source.js'
 import { MemoryStore } from './support/memory-store.js'
 import { never, readAll, readUntilFailure } from './support/reading.js'
 
 const KiB = 1024
-const PART = 100 * KiB
 const content = randomBytes(1000 * KiB + 17)
 const digest = digestOf(content)
 
-interface Stand {
-  cache: BlobCache
-  store: MemoryStore
-  clock: FakeClock
-  events: BlobCacheEvent[]
-}
-
-const stands: Pick<Stand, 'cache' | 'store' | 'clock'>[] = []
-
-/** A cache over `store`, which a restart keeps. */
-function stand(store = new MemoryStore()): Stand {
-  const clock = new FakeClock()
-  const events: BlobCacheEvent[] = []
-  const cache = createBlobCache({
-    store,
-    verify: 'first',
-    partSize: PART,
-    parts: 4,
-    clock,
-    random: () => 0.5,
-    onEvent: event => events.push(event),
-  })
-  stands.push({ cache, store, clock })
-  return { cache, store, clock, events }
-}
-
-/** Leaves nothing behind: no timer, no ingest, no hold. */
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  t.test(name, async t => {
-    await body(t)
-    const used = stands.splice(0)
-    for (const { cache } of used) await cache.close()
-    await settled()
-    for (const { clock, store } of used) {
-      t.equal(clock.pending, 0, 'no timer is left')
-      t.equal(store.ingests, 0, 'no ingest is left')
-      t.equal(store.held, 0, 'no stored blob is held')
-    }
-  })
-}
-
-const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-
-const kinds = (events: BlobCacheEvent[]): string[] => events.map(({ kind }) => kind)
-const refusal = (status: number): OciError => new OciError('UNKNOWN', 'no', { status })
-
 /** Begins a download of which the first `count` bytes of each of the first two parts arrive. */
-async function beginTwoParts({ cache }: Stand, count: number) {
+async function beginTwoParts({ cache }: CacheStand, count: number) {
   const source = new MemorySource({ bytes: content, manual: true })
   const lease = await cache.lease(digest, source, never)
   await settled()
@@ -84,7 +40,7 @@ const TWO_PARTS = [
 
 /** A store that keeps those two beginnings. */
 async function interrupted(t: Test): Promise<MemoryStore> {
-  const first = stand()
+  const first = cacheStand()
   const { lease } = await beginTwoParts(first, 5000)
   await first.cache.close()
   lease.release()
@@ -100,8 +56,8 @@ function askedAgain({ opens, agains }: MemorySource): boolean {
   )
 }
 
-test('a download that was interrupted goes on at the first byte that is missing', async t => {
-  const { cache, events } = stand(await interrupted(t))
+leavingNothing('a download that was interrupted goes on at the first byte that is missing', async t => {
+  const { cache, events } = cacheStand(await interrupted(t))
   const source = new MemorySource({ bytes: content })
   const lease = await cache.lease(digest, source, never)
   t.equal(lease.result, 'miss')
@@ -117,13 +73,13 @@ test('a download that was interrupted goes on at the first byte that is missing'
   ])
 })
 
-test('the first range that it opens is a part, not all that is missing', async t => {
+leavingNothing('the first range that it opens is a part, not all that is missing', async t => {
   const store = new MemoryStore()
   const ingest = await store.ingest(content.length)
   await ingest.write(content.subarray(0, 7), 0)
   await ingest.suspend(digest, [{ first: 0, last: 6 }])
   await ingest.discard()
-  const { cache } = stand(store)
+  const { cache } = cacheStand(store)
   const source = new MemorySource({ bytes: content })
   const lease = await cache.lease(digest, source, never)
   t.ok((await readAll(lease)).equals(content))
@@ -131,8 +87,8 @@ test('the first range that it opens is a part, not all that is missing', async t
   lease.release()
 })
 
-test('what is there already is read at once, by who begins and who joins', async t => {
-  const { cache } = stand(await interrupted(t))
+leavingNothing('what is there already is read at once, by who begins and who joins', async t => {
+  const { cache } = cacheStand(await interrupted(t))
   const source = new MemorySource({ bytes: content, manual: true })
   const leases = [await cache.lease(digest, source, never), await cache.lease(digest, source, never)]
   t.same(
@@ -148,32 +104,35 @@ test('what is there already is read at once, by who begins and who joins', async
   }
 })
 
-test('nobody who wants it, a close and an upstream that is away each leave something to go on from', async t => {
-  const ways: Record<string, (stand: Stand, source: MemorySource) => Promise<void>> = {
-    abandoned: ({ clock }) => clock.advance(6000),
-    closed: ({ cache }) => cache.close(),
-    away: async ({ clock }, source) => {
-      source.losePlaces()
-      source.openErrors.push(...Array.from({ length: 100 }, () => refusal(503)))
-      for (const stream of source.live) source.cut(stream)
-      await clock.advance(40_000)
-    },
-    silent: ({ clock }) => clock.advance(40_000),
-  }
-  for (const [how, interrupt] of Object.entries(ways)) {
-    const first = stand()
-    const { source, lease } = await beginTwoParts(first, 5000)
-    if (how === 'abandoned') lease.release()
-    await interrupt(first, source)
-    await settled()
-    t.same(first.store.suspended.get(digest)?.present, TWO_PARTS, how)
-    t.equal(source.live.size, 0)
-    lease.release()
-  }
-})
+leavingNothing(
+  'nobody who wants it, a close and an upstream that is away each leave something to go on from',
+  async t => {
+    const ways: Record<string, (stand: CacheStand, source: MemorySource) => Promise<void>> = {
+      abandoned: ({ clock }) => clock.advance(6000),
+      closed: ({ cache }) => cache.close(),
+      away: async ({ clock }, source) => {
+        source.losePlaces()
+        source.openErrors.push(...Array.from({ length: 100 }, () => refusal(503)))
+        for (const stream of source.live) source.cut(stream)
+        await clock.advance(40_000)
+      },
+      silent: ({ clock }) => clock.advance(40_000),
+    }
+    for (const [how, interrupt] of Object.entries(ways)) {
+      const first = cacheStand()
+      const { source, lease } = await beginTwoParts(first, 5000)
+      if (how === 'abandoned') lease.release()
+      await interrupt(first, source)
+      await settled()
+      t.same(first.store.suspended.get(digest)?.present, TWO_PARTS, how)
+      t.equal(source.live.size, 0)
+      lease.release()
+    }
+  },
+)
 
-test('who asks again while the end of a download is being kept goes on from it', async t => {
-  const { cache, store, clock } = stand()
+leavingNothing('who asks again while the end of a download is being kept goes on from it', async t => {
+  const { cache, store, clock } = cacheStand()
   const { lease } = await beginTwoParts({ cache, store, clock, events: [] }, 5000)
   const ended = readUntilFailure(lease)
   await clock.advance(31_000)
@@ -189,8 +148,8 @@ test('who asks again while the end of a download is being kept goes on from it',
   again.release()
 })
 
-test('an abandoned download is gone on with, however soon after', async t => {
-  const { cache, store, clock } = stand()
+leavingNothing('an abandoned download is gone on with, however soon after', async t => {
+  const { cache, store, clock } = cacheStand()
   let keep: () => void = () => undefined
   const keeping = new Promise<void>(resolve => (keep = resolve))
   const { lease } = await beginTwoParts({ cache, store, clock, events: [] }, 5000)
@@ -208,10 +167,10 @@ test('an abandoned download is gone on with, however soon after', async t => {
   second.release()
 })
 
-test('what was found wrong, or could not be written, leaves nothing', async t => {
+leavingNothing('what was found wrong, or could not be written, leaves nothing', async t => {
   const wrong = Buffer.from(content)
   wrong[5] = (wrong[5] ?? 0) ^ 1
-  const ways: Record<string, (stand: Stand, source: MemorySource) => Promise<void>> = {
+  const ways: Record<string, (stand: CacheStand, source: MemorySource) => Promise<void>> = {
     'a refusal': async (_, source) => {
       source.losePlaces()
       source.openErrors.push(...[1, 2, 3, 4].map(() => refusal(404)))
@@ -230,7 +189,7 @@ test('what was found wrong, or could not be written, leaves nothing', async t =>
     },
   }
   for (const [what, end] of Object.entries(ways)) {
-    const first = stand()
+    const first = cacheStand()
     const { source, lease } = await beginTwoParts(first, 5000)
     const reading = readUntilFailure(lease)
     await end(first, source)
@@ -240,7 +199,7 @@ test('what was found wrong, or could not be written, leaves nothing', async t =>
     t.notOk(kinds(first.events).includes('fill suspended'))
     lease.release()
   }
-  const { cache, store } = stand()
+  const { cache, store } = cacheStand()
   const lease = await cache.lease(digest, new MemorySource({ bytes: wrong }), never)
   t.ok((await readUntilFailure(lease)).error instanceof DigestMismatch)
   lease.release()
@@ -248,17 +207,17 @@ test('what was found wrong, or could not be written, leaves nothing', async t =>
   t.equal(store.suspended.size, 0)
 })
 
-test('of a download of which nothing arrived nothing is kept', async t => {
-  const { cache, store } = stand()
+leavingNothing('of a download of which nothing arrived nothing is kept', async t => {
+  const { cache, store } = cacheStand()
   const lease = await cache.lease(digest, new MemorySource({ bytes: content, manual: true }), never)
   await cache.close()
   lease.release()
   t.equal(store.suspended.size, 0)
 })
 
-test('who is refused, or not answered, leaves what others can go on from', async t => {
+leavingNothing('who is refused, or not answered, leaves what others can go on from', async t => {
   const store = await interrupted(t)
-  const { cache } = stand(store)
+  const { cache } = cacheStand(store)
   for (const status of [401, 403, 404, 503]) {
     const source = new MemorySource({ bytes: content })
     source.openErrors.push(refusal(status))
@@ -267,7 +226,7 @@ test('who is refused, or not answered, leaves what others can go on from', async
     t.same(source.opens, [{ first: 5000, last: PART - 1 }], 'who asks is to be shown the blob by the source')
     t.same(store.suspended.get(digest)?.present, TWO_PARTS)
   }
-  const unheard = stand(store)
+  const unheard = cacheStand(store)
   const silent = new MemorySource({ bytes: content })
   silent.open = (_, signal) =>
     new Promise((_resolve, reject) => {
@@ -287,59 +246,65 @@ test('who is refused, or not answered, leaves what others can go on from', async
   t.same(store.suspended.get(digest)?.present, TWO_PARTS)
 })
 
-test('when all is there but the verdict, the source is asked for no more than its last byte', async t => {
-  const first = stand()
-  let hashed: () => void = () => undefined
-  const hashing = new Promise<void>(resolve => (hashed = resolve))
-  first.store.beforeIngestRead = position => (position === 0 ? hashing : Promise.resolve())
-  const lease = await first.cache.lease(digest, new MemorySource({ bytes: content }), never)
-  await settled()
-  const closed = first.cache.close()
-  hashed()
-  await closed
-  lease.release()
-  t.same(first.store.suspended.get(digest)?.present, [{ first: 0, last: content.length - 1 }])
+leavingNothing(
+  'when all is there but the verdict, the source is asked for no more than its last byte',
+  async t => {
+    const first = cacheStand()
+    let hashed: () => void = () => undefined
+    const hashing = new Promise<void>(resolve => (hashed = resolve))
+    first.store.beforeIngestRead = position => (position === 0 ? hashing : Promise.resolve())
+    const lease = await first.cache.lease(digest, new MemorySource({ bytes: content }), never)
+    await settled()
+    const closed = first.cache.close()
+    hashed()
+    await closed
+    lease.release()
+    t.same(first.store.suspended.get(digest)?.present, [{ first: 0, last: content.length - 1 }])
 
-  first.store.beforeIngestRead = async () => undefined
-  const second = stand(first.store)
-  const refused = new MemorySource({ bytes: content })
-  refused.openErrors.push(refusal(404))
-  t.match(
-    await failureOf(second.cache.lease(digest, refused, never)),
-    { status: 404 },
-    'it is asked all the same',
-  )
-  const source = new MemorySource({ bytes: content })
-  const again = await second.cache.lease(digest, source, never)
-  t.ok((await readAll(again)).equals(content))
-  again.release()
-  await settled()
-  t.same(source.opens, [{ first: content.length - 1, last: content.length - 1 }])
-  t.same(source.agains, [])
-  t.same(kinds(second.events), ['fill resumed', 'fill completed'])
-})
+    first.store.beforeIngestRead = async () => undefined
+    const second = cacheStand(first.store)
+    const refused = new MemorySource({ bytes: content })
+    refused.openErrors.push(refusal(404))
+    t.match(
+      await failureOf(second.cache.lease(digest, refused, never)),
+      { status: 404 },
+      'it is asked all the same',
+    )
+    const source = new MemorySource({ bytes: content })
+    const again = await second.cache.lease(digest, source, never)
+    t.ok((await readAll(again)).equals(content))
+    again.release()
+    await settled()
+    t.same(source.opens, [{ first: content.length - 1, last: content.length - 1 }])
+    t.same(source.agains, [])
+    t.same(kinds(second.events), ['fill resumed', 'fill completed'])
+  },
+)
 
-test('wrong bytes that were kept are found by the digest, and the next download begins anew', async t => {
-  const store = await interrupted(t)
-  const kept = store.suspended.get(digest)
-  if (kept) kept.bytes[77] = (kept.bytes[77] ?? 0) ^ 1
-  const { cache } = stand(store)
-  const lease = await cache.lease(digest, new MemorySource({ bytes: content }), never)
-  const { count, error } = await readUntilFailure(lease)
-  t.ok(error instanceof DigestMismatch)
-  t.ok(count <= content.length - 64 * KiB, 'the end is held back')
-  lease.release()
-  await settled()
-  t.equal(store.suspended.size, 0)
-  const source = new MemorySource({ bytes: content })
-  const again = await cache.lease(digest, source, never)
-  t.ok((await readAll(again)).equals(content))
-  t.same(source.opens, [{ first: 0, last: PART - 1 }])
-  again.release()
-})
+leavingNothing(
+  'wrong bytes that were kept are found by the digest, and the next download begins anew',
+  async t => {
+    const store = await interrupted(t)
+    const kept = store.suspended.get(digest)
+    if (kept) kept.bytes[77] = (kept.bytes[77] ?? 0) ^ 1
+    const { cache } = cacheStand(store)
+    const lease = await cache.lease(digest, new MemorySource({ bytes: content }), never)
+    const { count, error } = await readUntilFailure(lease)
+    t.ok(error instanceof DigestMismatch)
+    t.ok(count <= content.length - 64 * KiB, 'the end is held back')
+    lease.release()
+    await settled()
+    t.equal(store.suspended.size, 0)
+    const source = new MemorySource({ bytes: content })
+    const again = await cache.lease(digest, source, never)
+    t.ok((await readAll(again)).equals(content))
+    t.same(source.opens, [{ first: 0, last: PART - 1 }])
+    again.release()
+  },
+)
 
-test('wrong bytes that are found as the cache closes are not kept', async t => {
-  const first = stand()
+leavingNothing('wrong bytes that are found as the cache closes are not kept', async t => {
+  const first = cacheStand()
   const wrong = Buffer.from(content)
   wrong[5] = (wrong[5] ?? 0) ^ 1
   const last = Math.floor((content.length - 1) / (512 * KiB)) * 512 * KiB
@@ -355,7 +320,7 @@ test('wrong bytes that are found as the cache closes are not kept', async t => {
   t.equal(first.store.suspended.size, 0)
 })
 
-test('a blob of another size is begun anew', async t => {
+leavingNothing('a blob of another size is begun anew', async t => {
   const sources: Record<string, () => MemorySource> = {
     'a size that it tells': () => new MemorySource({ bytes: content }),
     'a range beyond its end': () => {
@@ -369,7 +334,7 @@ test('a blob of another size is begun anew', async t => {
     const ingest = await store.ingest(content.length + 500)
     await ingest.suspend(digest, [{ first: 0, last: 99 }])
     await ingest.discard()
-    const { cache, events } = stand(store)
+    const { cache, events } = cacheStand(store)
     const source = make()
     const lease = await cache.lease(digest, source, never)
     t.equal(lease.size, content.length, how)
@@ -385,13 +350,13 @@ test('a blob of another size is begun anew', async t => {
   }
 })
 
-test('a source without ranges is read past what is there', async t => {
+leavingNothing('a source without ranges is read past what is there', async t => {
   const store = new MemoryStore()
   const ingest = await store.ingest(content.length)
   await ingest.write(content.subarray(0, 5000), 0)
   await ingest.suspend(digest, [{ first: 0, last: 4999 }])
   await ingest.discard()
-  const { cache } = stand(store)
+  const { cache } = cacheStand(store)
   const source = new MemorySource({ bytes: content, whole: true })
   const lease = await cache.lease(digest, source, never)
   t.ok((await readAll(lease)).equals(content))
@@ -399,8 +364,8 @@ test('a source without ranges is read past what is there', async t => {
   lease.release()
 })
 
-test('a store that cannot keep it loses what was received, and nothing else', async t => {
-  const { cache, store, clock, events } = stand()
+leavingNothing('a store that cannot keep it loses what was received, and nothing else', async t => {
+  const { cache, store, clock, events } = cacheStand()
   store.failing.add('suspend')
   const { lease } = await beginTwoParts({ cache, store, clock, events }, 5000)
   lease.release()

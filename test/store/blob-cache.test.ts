@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
-import t, { type Test } from 'tap'
 import { digestOf } from '../../src/oci/digest.js'
-import { OciError } from '../../src/oci/error.js'
-import {
-  createBlobCache,
-  type BlobCache,
-  type BlobCacheEvent,
-  type BlobCacheOptions,
-} from '../../src/store/blob-cache.js'
+import type { BlobCacheOptions } from '../../src/store/blob-cache.js'
 import { CacheTrouble } from '../../src/store/blob-store.js'
 import { DigestMismatch } from '../../src/store/lease.js'
-import { FakeClock, settled } from './support/fake-clock.js'
+import {
+  cacheStand,
+  failureOf,
+  kinds,
+  leavingNothing,
+  PART,
+  refusal,
+  type CacheStand,
+} from './support/cache-stand.js'
+import { settled } from './support/fake-clock.js'
 import { MemorySource, type MemorySourceOptions } from './support/memory-source.js'
 import { MemoryStore } from './support/memory-store.js'
 import { never, readAll, readUntilFailure } from './support/reading.js'
@@ -20,57 +22,18 @@ const KiB = 1024
 const TAIL = 64 * KiB
 const content = randomBytes(1000 * KiB + 17)
 const digest = digestOf(content)
-const partSize = 100 * KiB
 
-interface Stand {
-  cache: BlobCache
-  store: MemoryStore
-  clock: FakeClock
-  source: MemorySource
-  events: BlobCacheEvent[]
+interface Stand extends CacheStand {
+  readonly source: MemorySource
 }
-
-const stands: Pick<Stand, 'cache' | 'store' | 'clock'>[] = []
 
 function stand(source: Partial<MemorySourceOptions> = {}, options: Partial<BlobCacheOptions> = {}): Stand {
-  const store = new MemoryStore()
-  const clock = new FakeClock()
-  const events: BlobCacheEvent[] = []
-  const cache = createBlobCache({
-    store,
-    verify: 'first',
-    partSize,
-    parts: 4,
-    clock,
-    random: () => 0.5,
-    onEvent: event => events.push(event),
-    ...options,
-  })
-  stands.push({ cache, store, clock })
-  return { cache, store, clock, source: new MemorySource({ bytes: content, ...source }), events }
+  return {
+    ...cacheStand(new MemoryStore(), options),
+    source: new MemorySource({ bytes: content, ...source }),
+  }
 }
 
-/** Leaves nothing behind: no timer, no ingest, no stream. */
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  t.test(name, async t => {
-    await body(t)
-    for (const { cache, clock, store } of stands.splice(0)) {
-      await cache.close()
-      await settled()
-      t.equal(clock.pending, 0, 'no timer is left')
-      t.equal(store.ingests, 0, 'no ingest is left')
-      t.equal(store.held, 0, 'no stored blob is held')
-    }
-  })
-}
-
-const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-const kinds = (events: BlobCacheEvent[]): string[] => events.map(({ kind }) => kind)
-const refusal = (status: number): OciError => new OciError('UNKNOWN', 'no', { status })
 const corrupted = (): Buffer => {
   const bytes = Buffer.from(content)
   bytes[5] = (bytes[5] ?? 0) ^ 1
@@ -92,7 +55,7 @@ async function giveAll(source: MemorySource): Promise<void> {
   }
 }
 
-test('a blob is downloaded once, in ranges, and is a hit afterwards', async t => {
+leavingNothing('a blob is downloaded once, in ranges, and is a hit afterwards', async t => {
   const { cache, store, source, events } = stand()
   const lease = await cache.lease(digest, source, never)
   t.equal(lease.result, 'miss')
@@ -100,7 +63,7 @@ test('a blob is downloaded once, in ranges, and is a hit afterwards', async t =>
   t.ok((await readAll(lease)).equals(content))
   lease.release()
   await settled()
-  t.same(source.opens, [{ first: 0, last: partSize - 1 }])
+  t.same(source.opens, [{ first: 0, last: PART - 1 }])
   t.equal(source.agains.length, 9, 'a crumb is no range of its own')
   t.equal(source.given, content.length)
   t.equal(store.held, 0)
@@ -112,7 +75,7 @@ test('a blob is downloaded once, in ranges, and is a hit afterwards', async t =>
   t.same(kinds(events), ['fill started', 'fill completed'])
 })
 
-test('however many ask, one download feeds all', async t => {
+leavingNothing('however many ask, one download feeds all', async t => {
   const { cache, source, events } = stand({ manual: true })
   const asking = Array.from({ length: 50 }, () => cache.lease(digest, source, never))
   const leases = await Promise.all(asking)
@@ -128,19 +91,19 @@ test('however many ask, one download feeds all', async t => {
   leases.forEach(lease => lease.release())
 })
 
-test('no more ranges than allowed are under way at a time', async t => {
+leavingNothing('no more ranges than allowed are under way at a time', async t => {
   const { cache, source } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   await settled()
   t.equal(source.live.size, 4)
-  source.give(streamOf(source, 0), partSize)
+  source.give(streamOf(source, 0), PART)
   await settled()
   t.equal(source.live.size, 4)
-  t.ok([...source.live].some(({ first }) => first === 4 * partSize))
+  t.ok([...source.live].some(({ first }) => first === 4 * PART))
   lease.release()
 })
 
-test('bytes are readable as they arrive', async t => {
+leavingNothing('bytes are readable as they arrive', async t => {
   const { cache, source } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   const buffer = Buffer.alloc(10)
@@ -151,7 +114,7 @@ test('bytes are readable as they arrive', async t => {
   lease.release()
 })
 
-test('a range ahead is fetched at once, beyond the usual number of ranges', async t => {
+leavingNothing('a range ahead is fetched at once, beyond the usual number of ranges', async t => {
   const { cache, source } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   await settled()
@@ -166,20 +129,20 @@ test('a range ahead is fetched at once, beyond the usual number of ranges', asyn
   lease.release()
 })
 
-test('the next ranges are those nearest ahead of readers', async t => {
+leavingNothing('the next ranges are those nearest ahead of readers', async t => {
   const { cache, source } = stand({ manual: true }, { parts: 1 })
   const lease = await cache.lease(digest, source, never)
   lease.want(500 * KiB)
   await settled()
-  source.give(streamOf(source, 500 * KiB), partSize)
+  source.give(streamOf(source, 500 * KiB), PART)
   await settled()
-  source.give(streamOf(source, 0), partSize)
+  source.give(streamOf(source, 0), PART)
   await settled()
   t.ok([...source.live].some(({ first }) => first === 600 * KiB))
   lease.release()
 })
 
-test('a source without ranges is one stream', async t => {
+leavingNothing('a source without ranges is one stream', async t => {
   const { cache, source } = stand({ whole: true })
   const lease = await cache.lease(digest, source, never)
   t.ok((await readAll(lease)).equals(content))
@@ -188,21 +151,24 @@ test('a source without ranges is one stream', async t => {
   lease.release()
 })
 
-test('a source without ranges that breaks off begins anew, and what is there is passed over', async t => {
-  const { cache, source, events } = stand({ whole: true, manual: true })
-  const lease = await cache.lease(digest, source, never)
-  const reading = readAll(lease)
-  source.give(streamOf(source), 300 * KiB)
-  await settled()
-  source.cut(streamOf(source))
-  await settled()
-  await giveAll(source)
-  t.ok((await reading).equals(content))
-  t.ok(kinds(events).includes('repaired'))
-  lease.release()
-})
+leavingNothing(
+  'a source without ranges that breaks off begins anew, and what is there is passed over',
+  async t => {
+    const { cache, source, events } = stand({ whole: true, manual: true })
+    const lease = await cache.lease(digest, source, never)
+    const reading = readAll(lease)
+    source.give(streamOf(source), 300 * KiB)
+    await settled()
+    source.cut(streamOf(source))
+    await settled()
+    await giveAll(source)
+    t.ok((await reading).equals(content))
+    t.ok(kinds(events).includes('repaired'))
+    lease.release()
+  },
+)
 
-test('an empty blob', async t => {
+leavingNothing('an empty blob', async t => {
   const empty = digestOf(Buffer.alloc(0))
   for (const source of [new MemorySource({ bytes: Buffer.alloc(0) }), new MemorySource({ bytes: content })]) {
     const { cache } = stand()
@@ -218,13 +184,13 @@ test('an empty blob', async t => {
   }
 })
 
-test('nothing for what should be something is a failure', async t => {
+leavingNothing('nothing for what should be something is a failure', async t => {
   const { cache, source } = stand()
   source.openErrors.push(refusal(416))
   t.match(await failureOf(cache.lease(digest, source, never)), { status: 502 })
 })
 
-test('a small blob is held back until its digest is right', async t => {
+leavingNothing('a small blob is held back until its digest is right', async t => {
   const bytes = randomBytes(1000)
   const { cache } = stand()
   const source = new MemorySource({ bytes, manual: true })
@@ -239,7 +205,7 @@ test('a small blob is held back until its digest is right', async t => {
   lease.release()
 })
 
-test('what breaks off goes on from the last good byte', async t => {
+leavingNothing('what breaks off goes on from the last good byte', async t => {
   const ways: Record<string, (source: MemorySource) => void> = {
     'a reset': source => source.cut(streamOf(source, 0)),
     'an end that comes early': source => source.endEarly(streamOf(source, 0)),
@@ -252,7 +218,7 @@ test('what breaks off goes on from the last good byte', async t => {
     await settled()
     breakOff(source)
     await settled()
-    t.same(source.agains.at(-1), { first: 1234, last: partSize - 1 }, name)
+    t.same(source.agains.at(-1), { first: 1234, last: PART - 1 }, name)
     t.match(events.at(-1), { kind: 'repaired', position: 1234 })
     await giveAll(source)
     t.ok((await reading).equals(content))
@@ -262,7 +228,7 @@ test('what breaks off goes on from the last good byte', async t => {
   }
 })
 
-test('a range that stalls is asked for again', async t => {
+leavingNothing('a range that stalls is asked for again', async t => {
   const { cache, source, clock } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   const reading = readAll(lease)
@@ -273,13 +239,13 @@ test('a range that stalls is asked for again', async t => {
     for (const stream of others) source.give(stream, 1)
     await clock.advance(1000)
   }
-  t.same(source.agains.at(-1), { first: 1234, last: partSize - 1 })
+  t.same(source.agains.at(-1), { first: 1234, last: PART - 1 })
   await giveAll(source)
   t.ok((await reading).equals(content))
   lease.release()
 })
 
-test('when the place is lost the registry is asked once for all', async t => {
+leavingNothing('when the place is lost the registry is asked once for all', async t => {
   const { cache, source } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   const reading = readAll(lease)
@@ -298,7 +264,7 @@ test('when the place is lost the registry is asked once for all', async t => {
   lease.release()
 })
 
-test('while the registry fails it is asked again with growing pauses', async t => {
+leavingNothing('while the registry fails it is asked again with growing pauses', async t => {
   const { cache, source, clock } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   const reading = readAll(lease)
@@ -313,7 +279,7 @@ test('while the registry fails it is asked again with growing pauses', async t =
   lease.release()
 })
 
-test('without a byte for too long the download is given up', async t => {
+leavingNothing('without a byte for too long the download is given up', async t => {
   const { cache, source, clock, events } = stand({ manual: true }, { stall: 60_000 })
   const lease = await cache.lease(digest, source, never)
   source.give(streamOf(source, 0), 1000)
@@ -329,7 +295,7 @@ test('without a byte for too long the download is given up', async t => {
   lease.release()
 })
 
-test('a registry that refuses in the middle ends the download', async t => {
+leavingNothing('a registry that refuses in the middle ends the download', async t => {
   for (const status of [401, 403, 404]) {
     const { cache, source } = stand({ manual: true })
     const lease = await cache.lease(digest, source, never)
@@ -350,7 +316,7 @@ test('a registry that refuses in the middle ends the download', async t => {
   }
 })
 
-test('a source that cannot be relied on ends the download', async t => {
+leavingNothing('a source that cannot be relied on ends the download', async t => {
   const lies: Record<string, (source: MemorySource) => void> = {
     'another size': source => (source.distort = opened => ({ ...opened, size: opened.size + 1 })),
     'another beginning': source => (source.distort = opened => ({ ...opened, first: opened.first + 1 })),
@@ -379,7 +345,7 @@ test('a source that cannot be relied on ends the download', async t => {
   }
 })
 
-test('a source that opens with something else is refused', async t => {
+leavingNothing('a source that opens with something else is refused', async t => {
   for (const wrong of [{ first: 1 }, { last: 5 }, { size: -5 }]) {
     const { cache, source } = stand()
     source.distort = opened => ({ ...opened, ...wrong })
@@ -387,7 +353,7 @@ test('a source that opens with something else is refused', async t => {
   }
 })
 
-test('bytes that are not what the digest says', async t => {
+leavingNothing('bytes that are not what the digest says', async t => {
   const { cache, store, events } = stand()
   const source = new MemorySource({ bytes: corrupted(), manual: true })
   const lease = await cache.lease(digest, source, never)
@@ -409,7 +375,7 @@ test('bytes that are not what the digest says', async t => {
   for (const each of [lease, other, good]) each.release()
 })
 
-test('the end is revealed before the blob is stored, and when it cannot be', async t => {
+leavingNothing('the end is revealed before the blob is stored, and when it cannot be', async t => {
   const { cache, store, source, events } = stand()
   store.failing.add('commit')
   const lease = await cache.lease(digest, source, never)
@@ -423,7 +389,7 @@ test('the end is revealed before the blob is stored, and when it cannot be', asy
   t.notOk(await cache.knows(digest))
 })
 
-test('when the store cannot take it the caller learns that, and nothing is left open', async t => {
+leavingNothing('when the store cannot take it the caller learns that, and nothing is left open', async t => {
   const { cache, store, source } = stand({ manual: true })
   store.failing.add('ingest')
   await t.rejects(cache.lease(digest, source, never), CacheTrouble)
@@ -434,7 +400,7 @@ test('when the store cannot take it the caller learns that, and nothing is left 
   await t.rejects(cache.lease(digest, source, never), CacheTrouble)
 })
 
-test('when writing fails readers keep what is there', async t => {
+leavingNothing('when writing fails readers keep what is there', async t => {
   const { cache, store, source, events } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   source.give(streamOf(source, 0), 5000)
@@ -453,7 +419,7 @@ test('when writing fails readers keep what is there', async t => {
   t.equal(store.ingests, 0)
 })
 
-test('who leaves ends nothing that others want', async t => {
+leavingNothing('who leaves ends nothing that others want', async t => {
   const { cache, source } = stand({ manual: true })
   const leaver = new AbortController()
   const first = await cache.lease(digest, source, leaver.signal)
@@ -470,7 +436,7 @@ test('who leaves ends nothing that others want', async t => {
   other.release()
 })
 
-test('the first may leave before the source has answered', async t => {
+leavingNothing('the first may leave before the source has answered', async t => {
   const { cache, source } = stand()
   let answer: () => void = () => undefined
   source.beforeOpen = () => new Promise(resolve => (answer = resolve))
@@ -489,7 +455,7 @@ test('the first may leave before the source has answered', async t => {
   t.equal(source.opens.length, 1)
 })
 
-test('for nobody it goes on for a while, or to its end when much of it is there', async t => {
+leavingNothing('for nobody it goes on for a while, or to its end when much of it is there', async t => {
   const little = stand({ manual: true })
   const lease = await little.cache.lease(digest, little.source, never)
   little.source.give(streamOf(little.source, 0), 50 * KiB)
@@ -504,7 +470,7 @@ test('for nobody it goes on for a while, or to its end when much of it is there'
   const much = stand({ manual: true })
   const other = await much.cache.lease(digest, much.source, never)
   await settled()
-  for (const stream of much.source.live) much.source.give(stream, partSize)
+  for (const stream of much.source.live) much.source.give(stream, PART)
   other.release()
   await much.clock.advance(6000)
   await giveAll(much.source)
@@ -512,7 +478,7 @@ test('for nobody it goes on for a while, or to its end when much of it is there'
   t.match(much.events.at(-1), { kind: 'fill completed' })
 })
 
-test('who comes in time is joined to what nobody wanted', async t => {
+leavingNothing('who comes in time is joined to what nobody wanted', async t => {
   const { cache, source, clock } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   lease.release()
@@ -526,7 +492,7 @@ test('who comes in time is joined to what nobody wanted', async t => {
   late.release()
 })
 
-test('a refusal is for whom it was said', async t => {
+leavingNothing('a refusal is for whom it was said', async t => {
   const { cache } = stand()
   const refused = new MemorySource({ bytes: content })
   let answer: () => void = () => undefined
@@ -544,7 +510,7 @@ test('a refusal is for whom it was said', async t => {
   lease.release()
 })
 
-test('a failure to open is for all who wait', async t => {
+leavingNothing('a failure to open is for all who wait', async t => {
   const { cache, source } = stand()
   source.openErrors.push(refusal(503))
   const asked = await Promise.allSettled([1, 2, 3].map(() => cache.lease(digest, source, never)))
@@ -552,7 +518,7 @@ test('a failure to open is for all who wait', async t => {
   t.equal(source.opens.length, 1)
 })
 
-test('a stored blob is hashed on its first read, by one for all', async t => {
+leavingNothing('a stored blob is hashed on its first read, by one for all', async t => {
   const { cache, store, source } = stand()
   store.blobs.set(digest, { bytes: content, verified: false })
   let go: () => void = () => undefined
@@ -588,7 +554,7 @@ test('a stored blob is hashed on its first read, by one for all', async t => {
   t.equal(source.opens.length, 0)
 })
 
-test('always means each time, and never means never', async t => {
+leavingNothing('always means each time, and never means never', async t => {
   for (const [verify, expected] of [
     ['always', 2],
     ['never', 0],
@@ -605,7 +571,7 @@ test('always means each time, and never means never', async t => {
   }
 })
 
-test('a stored blob that is bad is cut, set aside and fetched anew', async t => {
+leavingNothing('a stored blob that is bad is cut, set aside and fetched anew', async t => {
   const { cache, store, source, events } = stand()
   store.blobs.set(digest, { bytes: corrupted(), verified: false })
   const lease = await cache.lease(digest, source, never)
@@ -624,7 +590,7 @@ test('a stored blob that is bad is cut, set aside and fetched anew', async t => 
   t.equal(store.held, 0)
 })
 
-test('a bad blob that cannot be set aside is not served again', async t => {
+leavingNothing('a bad blob that cannot be set aside is not served again', async t => {
   const { cache, store, source } = stand()
   store.blobs.set(digest, { bytes: corrupted(), verified: false })
   store.failing.add('setAside')
@@ -645,7 +611,7 @@ test('a bad blob that cannot be set aside is not served again', async t => {
   hit.release()
 })
 
-test('a stored blob that is shorter than it should be is trouble, not an end', async t => {
+leavingNothing('a stored blob that is shorter than it should be is trouble, not an end', async t => {
   const { cache, store, source } = stand()
   store.blobs.set(digest, { bytes: content.subarray(0, 300 * KiB), verified: false })
   const lease = await cache.lease(digest, source, never)
@@ -655,7 +621,7 @@ test('a stored blob that is shorter than it should be is trouble, not an end', a
   lease.release()
 })
 
-test('reading that fails is trouble, and the file is not used again', async t => {
+leavingNothing('reading that fails is trouble, and the file is not used again', async t => {
   const { cache, store, source } = stand()
   store.blobs.set(digest, { bytes: content, verified: false })
   store.failing.add('read')
@@ -666,7 +632,7 @@ test('reading that fails is trouble, and the file is not used again', async t =>
   t.same(store.setAsides, [digest])
 })
 
-test('what another stored meanwhile is not downloaded again', async t => {
+leavingNothing('what another stored meanwhile is not downloaded again', async t => {
   const { cache, store, source } = stand()
   const opens: (() => void)[] = []
   store.beforeOpen = () => new Promise(resolve => opens.push(resolve))
@@ -684,7 +650,7 @@ test('what another stored meanwhile is not downloaded again', async t => {
   lease.release()
 })
 
-test('closing gives up what is under way', async t => {
+leavingNothing('closing gives up what is under way', async t => {
   const { cache, source, store } = stand({ manual: true })
   const lease = await cache.lease(digest, source, never)
   const reading = readUntilFailure(lease)

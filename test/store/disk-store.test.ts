@@ -16,27 +16,16 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { hexOf, type Digest } from '../../src/oci/digest.js'
 import { CacheTrouble } from '../../src/store/blob-store.js'
-import { openDiskStore, type DiskStore, type DiskStoreOptions } from '../../src/store/disk-store.js'
 import type { FileSystem } from '../../src/store/file-system.js'
 import { blobStoreConformance } from './conformance.js'
 import { blobOf, fetchFrom, listed, put, putAll, readAll } from './support/blobs.js'
+import { openStore } from './support/open-store.js'
 
 const small = blobOf('small', 1000)
 const large = blobOf('large', 100_000)
-
-async function open(
-  t: Test,
-  directory: string,
-  options: Partial<DiskStoreOptions> = {},
-  files?: FileSystem,
-): Promise<DiskStore> {
-  const store = await openDiskStore({ directory, maxSize: 1 << 30, minFree: { bytes: 0 }, ...options }, files)
-  t.teardown(() => store.close())
-  return store
-}
 
 function fileOf(directory: string, digest: Digest): string {
   const [algorithm = ''] = digest.split(':')
@@ -59,13 +48,13 @@ const HOUR = 3600 * SECOND
 const LONG_AGO = 1_600_000_000
 
 t.test('a blob store on disk', t => {
-  blobStoreConformance(t, t => open(t, t.testdir()))
+  blobStoreConformance(t, t => openStore(t, t.testdir()))
   t.end()
 })
 
 t.test('blobs lie under their digests, for the owner only', async t => {
   const directory = join(t.testdir(), 'cache')
-  const store = await open(t, directory)
+  const store = await openStore(t, directory)
   const long = blobOf('long', 10, 'sha512')
   await putAll(store, small, long)
   t.same(readFileSync(fileOf(directory, small.digest)), small.bytes)
@@ -79,7 +68,7 @@ t.test('blobs lie under their digests, for the owner only', async t => {
 
 t.test('a restart finds the blobs, not verified, and removes what was half-way in', async t => {
   const directory = t.testdir()
-  const first = await open(t, directory)
+  const first = await openStore(t, directory)
   await putAll(first, small, large)
   const ingest = await first.ingest(5)
   await ingest.write(Buffer.from('hello'), 0)
@@ -88,7 +77,7 @@ t.test('a restart finds the blobs, not verified, and removes what was half-way i
   writeFileSync(join(directory, 'v1/ingest/left'), 'x')
   mkdirSync(join(directory, 'v1/ingest/odd/er'), { recursive: true })
 
-  const second = await open(t, directory)
+  const second = await openStore(t, directory)
   t.same(readdirSync(join(directory, 'v1/ingest')), [])
   const blob = await second.open(large.digest)
   t.equal(blob?.verified, false)
@@ -107,7 +96,7 @@ t.test('a restart finds the blobs, not verified, and removes what was half-way i
 
 t.test('a file that changed is not verified any more', async t => {
   const directory = t.testdir()
-  const store = await open(t, directory)
+  const store = await openStore(t, directory)
   const changes: Record<string, (file: string) => void> = {
     'one bit': file => {
       const bytes = readFileSync(file)
@@ -148,7 +137,7 @@ t.test('a file that changed is not verified any more', async t => {
 t.test('only a regular file is ever served', async t => {
   const directory = t.testdir({ outside: small.bytes })
   const cache = join(directory, 'cache')
-  const store = await open(t, cache)
+  const store = await openStore(t, cache)
   const place = fileOf(cache, small.digest)
   const others: Record<string, () => void> = {
     'a symbolic link': () => symlinkSync(join(directory, 'outside'), place),
@@ -179,7 +168,7 @@ t.test('many who want a blob at once have its file opened once', async t => {
       return nodeFiles.open(...args)
     },
   }
-  const store = await open(t, directory, {}, files)
+  const store = await openStore(t, directory, {}, files)
   await putAll(store, large)
   const before = opened
   const blobs = await Promise.all(Array.from({ length: 50 }, () => store.open(large.digest)))
@@ -196,21 +185,21 @@ t.test('many who want a blob at once have its file opened once', async t => {
 
 t.test('what lies in the blobs’ folders without being one is left alone', async t => {
   const directory = t.testdir()
-  const first = await open(t, directory)
+  const first = await openStore(t, directory)
   await putAll(first, small)
   await first.close()
   const folder = dirname(fileOf(directory, small.digest))
   const strangers = [join(folder, 'note.txt'), join(folder, 'f'.repeat(64)), join(folder, '../../note')]
   for (const file of strangers) writeFileSync(file, 'x')
   symlinkSync('/etc/passwd', join(folder, `${hexOf(small.digest).slice(0, 2)}${'0'.repeat(62)}`))
-  const second = await open(t, directory)
+  const second = await openStore(t, directory)
   t.same(await listed(second), [small.digest])
   for (const file of strangers) t.ok(existsSync(file))
 })
 
 t.test('an older file stays when it is known to be good, and is replaced when it is not', async t => {
   const directory = t.testdir()
-  const first = await open(t, directory)
+  const first = await openStore(t, directory)
   await putAll(first, small)
   const { ino } = statSync(fileOf(directory, small.digest))
   await putAll(first, small)
@@ -219,7 +208,7 @@ t.test('an older file stays when it is known to be good, and is replaced when it
   await first.close()
 
   writeFileSync(fileOf(directory, small.digest), 'bad')
-  const second = await open(t, directory)
+  const second = await openStore(t, directory)
   const held = await second.open(small.digest)
   const fresh = await put(second, small)
   t.same(await readAll(fresh), small.bytes)
@@ -235,7 +224,7 @@ t.test('an older file stays when it is known to be good, and is replaced when it
 t.test('bad blobs are kept aside, the newest of them, and counted', async t => {
   const directory = t.testdir()
   const clock = clockAt(Date.now())
-  const store = await open(t, directory, { clock: clock.now })
+  const store = await openStore(t, directory, { clock: clock.now })
   for (let seed = 0; seed < 20; seed++) {
     const blob = blobOf(seed, 100)
     await putAll(store, blob)
@@ -249,7 +238,7 @@ t.test('bad blobs are kept aside, the newest of them, and counted', async t => {
   t.equal((await store.stats()).integrityFailures, 20)
   await store.close()
 
-  const tight = await open(t, directory, { maxSize: 20 * 4096, clock: clock.now })
+  const tight = await openStore(t, directory, { maxSize: 20 * 4096, clock: clock.now })
   await putAll(tight, small)
   await tight.setAside(small.digest)
   t.equal(readdirSync(join(directory, 'v1/quarantine')).length, 1, 'a small cache keeps little')
@@ -262,7 +251,7 @@ t.test('a bad blob that cannot be moved is not served again until it is stored a
     ...nodeFiles,
     rename: async (from: string, to: string) => (readOnly ? fails('EROFS') : nodeFiles.rename(from, to)),
   } as FileSystem
-  const store = await open(t, directory, {}, files)
+  const store = await openStore(t, directory, {}, files)
   await putAll(store, small)
   readOnly = true
   await store.setAside(small.digest)
@@ -277,7 +266,7 @@ t.test('the order of use survives a restart, noted at most once an hour', async 
   const directory = t.testdir()
   const clock = clockAt(Date.now() + HOUR)
   const blobs = [1, 2, 3].map(seed => blobOf(seed, 5000))
-  const first = await open(t, directory, { clock: clock.now })
+  const first = await openStore(t, directory, { clock: clock.now })
   for (const blob of blobs) {
     await putAll(first, blob)
     utimesSync(fileOf(directory, blob.digest), clock.now() / 1000, LONG_AGO)
@@ -299,20 +288,20 @@ t.test('the order of use survives a restart, noted at most once an hour', async 
   t.equal(again?.verified, true, 'noting the use does not make it unverified')
   again?.release()
   await first.close()
-  t.same(await listed(await open(t, directory, { clock: clock.now })), [two, three, one])
+  t.same(await listed(await openStore(t, directory, { clock: clock.now })), [two, three, one])
 })
 
 t.test('what could never fit is refused at once, and does not stop the others', async t => {
-  const store = await open(t, t.testdir(), { maxSize: 100_000 })
+  const store = await openStore(t, t.testdir(), { maxSize: 100_000 })
   await t.rejects(store.ingest(200_000), { name: 'CacheTrouble', code: 'EFBIG' })
   await t.rejects(store.ingest(Number.MAX_SAFE_INTEGER), { code: 'EFBIG' })
   await putAll(store, small)
-  const full = await open(t, join(t.testdirName, 'full'), { minFree: { percent: 100 } })
+  const full = await openStore(t, join(t.testdirName, 'full'), { minFree: { percent: 100 } })
   await t.rejects(full.ingest(1), { code: 'EFBIG' })
 })
 
 t.test('what is held or on its way in is not evicted, and neither is promised twice', async t => {
-  const store = await open(t, t.testdir(), { maxSize: 10 * 4096 })
+  const store = await openStore(t, t.testdir(), { maxSize: 10 * 4096 })
   const blobs = [1, 2, 3, 4].map(seed => blobOf(seed, 2 * 4096)) as [
     typeof small,
     typeof small,
@@ -356,7 +345,7 @@ t.test('after the disk failed nothing is written for 30 s, then it is tried agai
       failing === 'rename' ? fails('EDQUOT') : nodeFiles.rename(from, to),
   } as FileSystem
   const directory = t.testdir()
-  const store = await open(t, directory, { clock: clock.now, log: { info: say, warn: say } }, files)
+  const store = await openStore(t, directory, { clock: clock.now, log: { info: say, warn: say } }, files)
   await putAll(store, large)
   const codes = { open: 'EMFILE', write: 'ENOSPC', fsync: 'EIO', rename: 'EDQUOT' }
   for (const [where, code] of Object.entries(codes)) {
@@ -416,7 +405,7 @@ function shortWrites(most: () => number): FileSystem {
 t.test('a short write is followed by the rest, and one of nothing is trouble', async t => {
   let most = 1000
   const files = shortWrites(() => most)
-  const store = await open(t, t.testdir(), {}, files)
+  const store = await openStore(t, t.testdir(), {}, files)
   await putAll(store, large)
   t.same(await fetchFrom(store, large.digest), large.bytes)
   most = 0
@@ -424,7 +413,7 @@ t.test('a short write is followed by the rest, and one of nothing is trouble', a
 })
 
 t.test('a write whose file is given up meanwhile is no trouble of the disk', async t => {
-  const store = await open(
+  const store = await openStore(
     t,
     t.testdir(),
     {},
@@ -444,7 +433,7 @@ t.test('a write whose file is given up meanwhile is no trouble of the disk', asy
 })
 
 t.test('a commit of less than was announced is refused', async t => {
-  const store = await open(t, t.testdir())
+  const store = await openStore(t, t.testdir())
   const ingest = await store.ingest(2000)
   await ingest.write(small.bytes, 0)
   await t.rejects(ingest.commit(small.digest), CacheTrouble)
@@ -461,7 +450,7 @@ t.test('a blob that cannot be read is trouble, and counted', async t => {
       return nodeFiles.open(...args)
     },
   } as FileSystem
-  const store = await open(t, t.testdir(), {}, files)
+  const store = await openStore(t, t.testdir(), {}, files)
   await putAll(store, small)
   const codes = ['EIO', 'EACCES', 'EMFILE', 'ENFILE']
   for (code of codes) await t.rejects(store.open(small.digest), { name: 'CacheTrouble', code })
@@ -474,7 +463,7 @@ t.test('a blob that cannot be read is trouble, and counted', async t => {
 t.test('a directory that cannot be made does not keep the store from starting, and it recovers', async t => {
   const directory = join(t.testdir({ 'in-the-way': 'a file' }), 'in-the-way/cache')
   const clock = clockAt(Date.now())
-  const store = await open(t, directory, { clock: clock.now })
+  const store = await openStore(t, directory, { clock: clock.now })
   t.equal(await store.open(small.digest), undefined)
   t.same(await listed(store), [])
   t.equal(await store.remove(small.digest), false)
@@ -488,7 +477,7 @@ t.test('a directory that cannot be made does not keep the store from starting, a
 
 t.test('a directory that is emptied under the store is made anew', async t => {
   const directory = t.testdir()
-  const store = await open(t, directory)
+  const store = await openStore(t, directory)
   await putAll(store, small, large)
   const held = await store.open(large.digest)
   for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true })
@@ -505,7 +494,7 @@ t.test('a directory that is emptied under the store is made anew', async t => {
 })
 
 t.test('a closed store refuses, though what is held can still be read', async t => {
-  const store = await open(t, t.testdir())
+  const store = await openStore(t, t.testdir())
   const blob = await put(store, small)
   const ingest = await store.ingest(small.bytes.length)
   await ingest.write(small.bytes, 0)
@@ -521,7 +510,7 @@ t.test('a closed store refuses, though what is held can still be read', async t 
 
 t.test('no file stays open once everything is released', async t => {
   const directory = t.testdir()
-  const store = await open(t, directory)
+  const store = await openStore(t, directory)
   const openFiles = async (): Promise<number> => {
     const names = await Promise.all(
       readdirSync('/proc/self/fd').map(fd => nodeFiles.readlink(`/proc/self/fd/${fd}`).catch(() => '')),

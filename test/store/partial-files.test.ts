@@ -12,26 +12,16 @@ import {
 } from 'node:fs'
 import * as nodeFiles from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { hexOf } from '../../src/oci/digest.js'
-import { openDiskStore, type DiskStore, type DiskStoreOptions } from '../../src/store/disk-store.js'
+import type { DiskStore } from '../../src/store/disk-store.js'
 import type { FileSystem } from '../../src/store/file-system.js'
 import { blobOf, putAll, type TestBlob } from './support/blobs.js'
+import { openStore } from './support/open-store.js'
 
 const BLOCK = 4096
 const HOUR = 3_600_000
 const blob = blobOf('blob', 5 * BLOCK + 7)
-
-async function open(
-  t: Test,
-  directory: string,
-  options: Partial<DiskStoreOptions> = {},
-  files?: FileSystem,
-): Promise<DiskStore> {
-  const store = await openDiskStore({ directory, maxSize: 1 << 30, minFree: { bytes: 0 }, ...options }, files)
-  t.teardown(() => store.close())
-  return store
-}
 
 /** Suspends a blob of which the first `count` bytes are there; false when it was not kept. */
 async function suspend(store: DiskStore, { bytes, digest }: TestBlob, count: number): Promise<boolean> {
@@ -51,7 +41,7 @@ const fileOf = (directory: string, of: TestBlob): string => join(directory, 'v1/
 
 t.test('what was suspended survives one restart and the next, for the owner only', async t => {
   const directory = t.testdir()
-  const first = await open(t, directory)
+  const first = await openStore(t, directory)
   const ingest = await first.ingest(blob.bytes.length)
   await ingest.write(blob.bytes.subarray(0, 3 * BLOCK), 0)
   t.equal(await ingest.suspend(blob.digest, [{ first: 0, last: 3 * BLOCK - 1 }]), true)
@@ -61,7 +51,7 @@ t.test('what was suspended survives one restart and the next, for the owner only
   t.same(kept(directory), [nameOf(blob)])
   t.equal(statSync(fileOf(directory, blob)).mode & 0o777, 0o600)
 
-  const second = await open(t, directory)
+  const second = await openStore(t, directory)
   const resumed = await second.resume(blob.digest)
   t.same(kept(directory), [], 'it is one’s alone')
   t.same(resumed?.present, [{ first: 0, last: 3 * BLOCK - 1 }])
@@ -71,7 +61,7 @@ t.test('what was suspended survives one restart and the next, for the owner only
   await resumed?.ingest.discard()
   await second.close()
 
-  const third = await open(t, directory)
+  const third = await openStore(t, directory)
   const again = await third.resume(blob.digest)
   t.same(again?.present, [{ first: 0, last: 4 * BLOCK - 1 }])
   await again?.ingest.write(blob.bytes.subarray(4 * BLOCK), 4 * BLOCK)
@@ -87,7 +77,7 @@ t.test('what was suspended survives one restart and the next, for the owner only
 
 t.test('a record that is missing or does not fit is not believed, and its file is removed', async t => {
   const directory = t.testdir()
-  const store = await open(t, directory)
+  const store = await openStore(t, directory)
   const { length } = blob.bytes
   const withRecord = (record: string) => (file: string) => {
     truncateSync(file, length)
@@ -140,7 +130,7 @@ t.test('a record that is missing or does not fit is not believed, and its file i
 t.test('of what was suspended the newest 64 are kept', async t => {
   const directory = t.testdir()
   let now = Date.now()
-  const store = await open(t, directory, { clock: () => now++ })
+  const store = await openStore(t, directory, { clock: () => now++ })
   const blobs = Array.from({ length: 66 }, (_, seed) => blobOf(seed, 100))
   for (const each of blobs) await suspend(store, each, 10)
   t.same(kept(directory), blobs.slice(2).map(nameOf).sort())
@@ -149,7 +139,7 @@ t.test('of what was suspended the newest 64 are kept', async t => {
 t.test('what was suspended takes a tenth of the store’s size at most, the newest of it', async t => {
   const directory = t.testdir()
   let now = Date.now()
-  const store = await open(t, directory, { maxSize: 100 * BLOCK, clock: () => now++ })
+  const store = await openStore(t, directory, { maxSize: 100 * BLOCK, clock: () => now++ })
   const [large, ...blobs] = [0, 1, 2, 3].map(seed => blobOf(seed, 20 * BLOCK)) as [TestBlob, ...TestBlob[]]
   t.equal(await suspend(store, large, 11 * BLOCK), false, 'one that takes more is not kept')
   t.same([...kept(directory), ...inIngest(directory)], [])
@@ -157,7 +147,7 @@ t.test('what was suspended takes a tenth of the store’s size at most, the newe
   for (const each of blobs) t.equal(await suspend(store, each, 3 * BLOCK), true)
   t.same(kept(directory), blobs.slice(1).map(nameOf).sort())
   await store.close()
-  const smaller = await open(t, directory, { maxSize: 50 * BLOCK })
+  const smaller = await openStore(t, directory, { maxSize: 50 * BLOCK })
   t.same(kept(directory), blobs.slice(2).map(nameOf), 'a start with less room thins out too')
   t.equal((await smaller.stats()).bytes, 0, 'it is no part of the store’s size')
 })
@@ -167,18 +157,18 @@ t.test('what was suspended is kept for a day', async t => {
   let now = Date.now()
   const clock = (): number => now
   const [old, young] = [blobOf('old', 100), blobOf('young', 100)]
-  const first = await open(t, directory, { clock })
+  const first = await openStore(t, directory, { clock })
   await suspend(first, old, 10)
   await first.close()
   now += 23.9 * HOUR
-  const second = await open(t, directory, { clock })
+  const second = await openStore(t, directory, { clock })
   t.same(kept(directory), [nameOf(old)])
   now += 0.2 * HOUR
   await suspend(second, young, 10)
   t.same(kept(directory), [nameOf(young)], 'one that is added ends the old one')
   await second.close()
   now += 24.1 * HOUR
-  await open(t, directory, { clock })
+  await openStore(t, directory, { clock })
   t.same(kept(directory), [], 'and so does a start')
 })
 
@@ -189,7 +179,7 @@ t.test('what is resumed needs room for what is missing only, and is kept while t
     ...nodeFiles,
     statfs: async () => ({ bavail: free, blocks: 200, bsize: BLOCK }),
   } as unknown as FileSystem
-  const store = await open(t, directory, { minFree: { bytes: 10 * BLOCK } }, files)
+  const store = await openStore(t, directory, { minFree: { bytes: 10 * BLOCK } }, files)
   await suspend(store, blob, 4 * BLOCK)
   free = 11
   await t.rejects(store.resume(blob.digest), { name: 'CacheTrouble', code: 'ENOSPC' })
@@ -227,7 +217,7 @@ t.test('a disk that fails keeps nothing, and leaves nothing', async t => {
     },
   } as FileSystem
   let now = Date.now()
-  const store = await open(t, directory, { clock: () => now }, files)
+  const store = await openStore(t, directory, { clock: () => now }, files)
   for (const where of ['fsync', 'rename', 'fsync of the folder']) {
     failing = where
     await t.rejects(suspend(store, blob, BLOCK), { name: 'CacheTrouble', code: 'EIO' }, where)
@@ -254,7 +244,7 @@ t.test('a file that could not be written to is not kept', async t => {
       return handle
     },
   } as FileSystem
-  const store = await open(t, directory, {}, files)
+  const store = await openStore(t, directory, {}, files)
   const ingest = await store.ingest(blob.bytes.length)
   failing = true
   await t.rejects(ingest.write(blob.bytes, 0), { code: 'EIO' })
@@ -266,7 +256,7 @@ t.test('a file that could not be written to is not kept', async t => {
 
 t.test('a store that was closed neither keeps nor gives', async t => {
   const directory = t.testdir()
-  const store = await open(t, directory)
+  const store = await openStore(t, directory)
   await suspend(store, blob, BLOCK)
   const ingest = await store.ingest(blob.bytes.length)
   await store.close()
@@ -278,11 +268,11 @@ t.test('a store that was closed neither keeps nor gives', async t => {
 
 t.test('what an older mirror left can be resumed while other blobs come and go', async t => {
   const directory = t.testdir()
-  const first = await open(t, directory)
+  const first = await openStore(t, directory)
   await suspend(first, blob, BLOCK)
   await first.close()
   writeFileSync(join(directory, 'v1/partial/note'), 'somebody’s')
-  const store = await open(t, directory)
+  const store = await openStore(t, directory)
   await putAll(store, blobOf(1, 10), blobOf(2, 10))
   t.ok(
     await store.resume(blob.digest).then(async resumed => {
