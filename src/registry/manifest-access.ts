@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { normalAccept } from '../oci/accept.js'
-import { blobsVouchedFor, parseManifest } from '../oci/manifest.js'
+import { blobsOf, blobsVouchedFor, parseManifest, type Descriptor } from '../oci/manifest.js'
 import { referenceText } from '../oci/reference.js'
 import type { CacheResult } from '../store/lease.js'
 import type { KnownManifest } from '../store/membership.js'
@@ -113,9 +113,13 @@ async function learn(
   }
   cache.manifests.keep(manifest.digest, manifest.bytes)
   cache.recordManifest(request, manifest)
-  cache.record(request, blobsVouchedFor(manifest.bytes))
+  const content = parseManifest(manifest.bytes)
+  cache.record(
+    request,
+    blobsOf(content).map(({ digest }) => digest),
+  )
   if (mark) cache.tags.record(mark, request.headers.accept, manifest)
-  await vouchForChildren(request, cache, manifest.bytes)
+  await vouchForChildren(request, cache, content?.manifests ?? [])
   return manifest
 }
 
@@ -123,8 +127,12 @@ async function learn(
  * A registry takes an index only with its manifests, and keeps them as long as it keeps the index (ECR refuses to delete
  * an image that an index refers to). So what is known of them is known anew, with the blobs that they name.
  */
-async function vouchForChildren(request: FastifyRequest, cache: Cache, index: Buffer): Promise<void> {
-  for (const { digest } of parseManifest(index)?.manifests ?? []) {
+async function vouchForChildren(
+  request: FastifyRequest,
+  cache: Cache,
+  children: readonly Descriptor[],
+): Promise<void> {
+  for (const { digest } of children) {
     const child = cache.manifest(request, digest)
     if (!child || child.proof === 'none') continue
     const bytes = await cache.manifests.read(digest)
