@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { createApp } from '../src/app.js'
@@ -8,6 +10,7 @@ import { createLog } from '../src/operations/log.js'
 import { Connection } from './support/connection.js'
 import { authorization, startMirror, USER } from './support/mirror.js'
 import { ask } from './support/requests.js'
+import { usersFile } from './support/users.js'
 
 const OPEN_LAYERS = { layerInaccessibleUntilTagged: false }
 const HEAD = `Host: m\r\nAuthorization: ${authorization}\r\n`
@@ -25,10 +28,8 @@ t.test('a reload is for the requests to come; those in flight go on as they bega
   await mirror.ecr.arrived({ at: 's3' })
   await mirror.ecr.arrived({ action: 'ListImages' })
 
-  const { config } = await loadConfig({
-    flags: { config: `${t.testdirName}/mirror.json` },
-    env: { ECR_MIRROR_USERS: 'other:word' },
-  })
+  await writeFile(join(t.testdirName, 'users'), await usersFile('other:word'))
+  const { config } = await loadConfig({ flags: { config: mirror.configFile }, env: {} })
   await mirror.app.reload(config)
   t.equal((await mirror.fetch('/v2/')).status, 401, 'the old user is gone')
   const other = `Basic ${Buffer.from('other:word').toString('base64')}`

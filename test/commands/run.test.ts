@@ -16,7 +16,7 @@ function start(
   args: readonly string[],
   { env = {}, input }: { env?: NodeJS.ProcessEnv; input?: string } = {},
 ) {
-  const child = spawn(process.execPath, [...process.execArgv, PROGRAM, ...args], {
+  const child = spawn(process.execPath, ['--import=tsx', PROGRAM, ...args], {
     env: { ...process.env, ...env },
     stdio: 'pipe',
   })

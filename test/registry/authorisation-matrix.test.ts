@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -273,9 +274,12 @@ async function startMatrix(t: Test) {
       })),
     },
   })
+  const agent = new Agent({ keepAlive: true })
+  t.teardown(() => agent.destroy())
   const send = (user: User, method: string, path: string, headers: Record<string, string> = {}) =>
     ask(mirror.url + path, {
       method,
+      agent,
       headers: { ...headers, authorization: `Basic ${Buffer.from(`${user}:${user}`).toString('base64')}` },
     })
 

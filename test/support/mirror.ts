@@ -4,11 +4,9 @@ import { createApp, type App, type AppDeps } from '../../src/app.js'
 import { loadConfig } from '../../src/config/load.js'
 import { createLog } from '../../src/operations/log.js'
 import { startEcr, type Ecr, type EcrOptions } from '../ecr/ecr.js'
+import { authorization, USER, usersFile } from './users.js'
 
-/** A user that every mirror of these tests knows. */
-export const USER = { name: 'ci', password: 'correct horse: battery' }
-
-export const authorization = `Basic ${Buffer.from(`${USER.name}:${USER.password}`).toString('base64')}`
+export { authorization, USER }
 
 /** An answer of the mirror, with what its JSON may hold. */
 export interface MirrorAnswer extends Response {
@@ -39,6 +37,7 @@ export interface MirrorOptions {
   readonly upstream?: Record<string, unknown>
   /** Merged over the top of the configuration file. */
   readonly settings?: Record<string, unknown>
+  /** Users with their passwords, in the form of ECR_MIRROR_USERS. */
   readonly users?: string
   readonly deps?: AppDeps['upstreams']
   /** The time in milliseconds since 1970, by which the cache goes. */
@@ -61,9 +60,11 @@ export async function mirrorOf(
   { upstream, settings, users, deps, now }: MirrorOptions = {},
 ): Promise<MirrorUnderTest> {
   const directory = t.testdir({
+    users: await usersFile(users),
     'mirror.json': JSON.stringify({
       listen: '127.0.0.1:0',
       operations: { listen: '127.0.0.1:0' },
+      users: { htpasswd: 'users' },
       upstreams: [
         {
           name: 'main',
@@ -79,7 +80,7 @@ export async function mirrorOf(
   })
   const { config } = await loadConfig({
     flags: { config: `${directory}/mirror.json` },
-    env: { ECR_MIRROR_USERS: users ?? `${USER.name}:${USER.password}` },
+    env: {},
   })
   const lines: Record<string, unknown>[] = []
   const log = createLog({ level: 'trace', format: 'json', destination: collectLines(lines) })

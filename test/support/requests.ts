@@ -1,4 +1,4 @@
-import { request, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import { request, type Agent, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 
 /** An answer and what of its body came, whether or not it came whole. */
@@ -10,7 +10,7 @@ export interface PlainAnswer {
   readonly complete: boolean
 }
 
-/** A request with nothing added to it, which keeps a body that broke off. */
+/** A request with nothing added to it, on a connection of its own or an agent's, which keeps a body that broke off. */
 export function ask(
   url: string,
   options: {
@@ -18,11 +18,12 @@ export function ask(
     headers?: OutgoingHttpHeaders
     body?: Readable | Buffer
     signal?: AbortSignal
+    agent?: Agent
   } = {},
 ): Promise<PlainAnswer> {
-  const { method = 'GET', headers = {}, body, signal } = options
+  const { method = 'GET', headers = {}, body, signal, agent = false } = options
   return new Promise((resolve, reject) => {
-    const asked = request(url, { method, headers, agent: false, ...(signal && { signal }) }, answer => {
+    const asked = request(url, { method, headers, agent, ...(signal && { signal }) }, answer => {
       const chunks: Buffer[] = []
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
       answer.on('error', () => undefined)

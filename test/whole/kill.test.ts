@@ -26,11 +26,15 @@ t.test(
     }
     /** Those of which a hit has shown that they are stored. */
     const stored = new Set<string>()
-    let [pulls, wrong, lost, leftovers] = [0, 0, 0, 0]
+    let [pulls, wrong, lost, temporary, leftovers] = [0, 0, 0, 0, 0]
+    const ingests = () => readdir(join(cacheDirectory, 'v1/ingest')).catch((): string[] => [])
 
     for (let cycle = 0; cycle < CYCLES; cycle++) {
+      const begun = await ingests()
       const mirror = await startMirrorProcess(t, farSide, { cached: true, cacheDirectory })
-      leftovers += (await readdir(join(cacheDirectory, 'v1/ingest'))).length
+      const there = await ingests()
+      temporary += begun.length
+      leftovers += begun.filter(name => there.includes(name)).length
       const get = (digest: string): Promise<PlainAnswer | undefined> =>
         ask(`${mirror.url}/v2/team/app/blobs/${digest}`, { headers: { authorization } }).catch(
           () => undefined,
@@ -74,6 +78,7 @@ t.test(
     t.equal(wrong, 0, 'nothing wrong was served')
     t.equal(lost, 0, 'nothing that a hit had shown to be stored was lost')
     t.equal(ecr.count({ at: 's3' }), before)
+    t.ok(temporary > 0, 'the kills left temporary files')
     t.equal(leftovers, 0, 'no temporary file outlives a start')
   },
 )

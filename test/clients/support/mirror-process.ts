@@ -2,14 +2,14 @@ import { access, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { USER, usersFile } from '../../support/users.js'
 import { startDaemon } from './daemon.js'
 import type { FarSide } from './far-side.js'
 import { scratch } from './scratch.js'
 
 const MAIN = fileURLToPath(new URL('../../../dist/main.js', import.meta.url))
 
-/** Who logs in, with a password that a client's quoting or splitting could damage. */
-export const USER = { name: 'ci', password: 'correct horse: battery' }
+export { USER }
 
 /** The mirror as it is installed, in a process of its own. */
 export interface MirrorProcess {
@@ -39,12 +39,14 @@ export async function startMirrorProcess(
   const directory = await scratch(t)
   const config = join(directory, 'mirror.json')
   const { ecr } = farSide
+  await writeFile(join(directory, 'users'), await usersFile())
   await writeFile(
     config,
     JSON.stringify({
       listen: '127.0.0.1:0',
       operations: { listen: '127.0.0.1:0' },
       log: { level: 'info', format: 'json' },
+      users: { htpasswd: 'users' },
       ...(cached && {
         cache: { directory: cacheDirectory ?? join(directory, 'cache'), tags: { ttl: '1h' } },
       }),
@@ -55,7 +57,6 @@ export async function startMirrorProcess(
   )
   const daemon = await startDaemon(t, [process.execPath, MAIN, 'serve', '--config', config], {
     env: {
-      ECR_MIRROR_USERS: `${USER.name}:${USER.password}`,
       AWS_ACCESS_KEY_ID: 'AKIDSTANDIN',
       AWS_SECRET_ACCESS_KEY: 'secret-of-the-stand-in',
     },

@@ -3,7 +3,8 @@ import type { Test } from 'tap'
 import { digestOf } from '../../../src/oci/digest.js'
 import { blobsOf, parseManifest } from '../../../src/oci/manifest.js'
 import type { Ecr } from '../../ecr/ecr.js'
-import { USER } from './mirror-process.js'
+import { ask } from '../../support/requests.js'
+import { authorization, USER } from '../../support/users.js'
 import { succeed } from './run-client.js'
 
 const PULLS = 50
@@ -53,9 +54,7 @@ async function pull(url: string, reference: string): Promise<number> {
 }
 
 async function get(url: string): Promise<Buffer> {
-  const authorization = `Basic ${Buffer.from(`${USER.name}:${USER.password}`).toString('base64')}`
-  const answer = await fetch(url, { headers: { authorization, accept: ACCEPT } })
-  const bytes = Buffer.from(await answer.arrayBuffer())
-  if (answer.status !== 200) throw new Error(`${url} answers ${answer.status}: ${bytes.toString()}`)
+  const { status, bytes } = await ask(url, { headers: { authorization, accept: ACCEPT } })
+  if (status !== 200) throw new Error(`${url} answers ${status}: ${bytes.toString()}`)
   return bytes
 }

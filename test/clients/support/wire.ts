@@ -59,10 +59,11 @@ function listener(words: readonly string[], heard: Set<string>): Transform {
   let before = Buffer.alloc(0)
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      const text = Buffer.concat([before, chunk])
-      for (const word of words) if (text.includes(word)) heard.add(word)
-      const longest = Math.max(1, ...words.map(word => Buffer.byteLength(word)))
-      before = text.subarray(Math.max(0, text.length - longest + 1))
+      const reach = Math.max(0, ...words.map(word => Buffer.byteLength(word) - 1))
+      const seam = Buffer.concat([before, chunk.subarray(0, reach)])
+      for (const word of words) if (chunk.includes(word) || seam.includes(word)) heard.add(word)
+      const end = chunk.length < reach ? Buffer.concat([before, chunk]) : chunk
+      before = Buffer.from(end.subarray(Math.max(0, end.length - reach)))
       done(null, chunk)
     },
   })

@@ -4,6 +4,7 @@ import {
   type BlobStore,
   type Extent,
   type Ingest,
+  type OpenOptions,
   type StoredBlob,
   type Suspended,
 } from '../../../src/store/blob-store.js'
@@ -14,6 +15,7 @@ type Operation = 'open' | 'ingest' | 'write' | 'read' | 'commit' | 'suspend' | '
 export class MemoryStore implements BlobStore {
   /** Least recently used first. */
   readonly blobs = new Map<Digest, { bytes: Buffer; verified: boolean }>()
+  readonly #blobOf = new WeakMap<StoredBlob, { bytes: Buffer; verified: boolean }>()
   /** What fails for as long as it is in here. */
   readonly failing = new Set<Operation>()
   readonly setAsides: Digest[] = []
@@ -36,10 +38,10 @@ export class MemoryStore implements BlobStore {
   /** Awaited after `open` has looked, and before it says what it found. */
   beforeOpen: () => Promise<void> = async () => undefined
 
-  async open(digest: Digest): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, { use = true }: OpenOptions = {}): Promise<StoredBlob | undefined> {
     this.#check('open')
     const blob = this.blobs.get(digest)
-    if (blob) this.#use(digest, blob)
+    if (blob && use) this.#use(digest, blob)
     await this.beforeOpen()
     return blob && this.#hold(blob)
   }
@@ -56,9 +58,10 @@ export class MemoryStore implements BlobStore {
     return kept && { ingest: this.#ingestInto(kept.bytes, kept.bytes.length), present: kept.present }
   }
 
-  async setAside(digest: Digest): Promise<boolean> {
+  async setAside(digest: Digest, seen?: StoredBlob): Promise<boolean> {
     this.#check('setAside')
     this.setAsides.push(digest)
+    if (seen && this.#blobOf.get(seen) !== this.blobs.get(digest)) return false
     return this.blobs.delete(digest)
   }
 
@@ -132,7 +135,7 @@ export class MemoryStore implements BlobStore {
   #hold(blob: { bytes: Buffer; verified: boolean }): StoredBlob {
     this.held++
     let released = false
-    return {
+    const stored: StoredBlob = {
       size: blob.bytes.length,
       get verified() {
         return blob.verified
@@ -150,6 +153,8 @@ export class MemoryStore implements BlobStore {
         released = true
       },
     }
+    this.#blobOf.set(stored, blob)
+    return stored
   }
 
   #check(operation: Operation): void {
