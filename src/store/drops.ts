@@ -15,7 +15,9 @@ export class Drops {
 
   constructor(max = MAX_KEYS) {
     this.#last = new LRUCache<string, number>({
-      max,
+      // By size, since a cache by `max` takes the memory for all of them at once.
+      maxSize: max,
+      sizeCalculation: () => 1,
       dispose: (at, _key, reason) => {
         if (reason === 'evict') this.#floor = Math.max(this.#floor, at)
       },

@@ -89,7 +89,8 @@ async function replayed({
   ...validity
 }: MembershipOptions): Promise<{ membership: Membership; survivors: () => Iterable<Entry> }> {
   /** Keys are structured, so that no two can spell the same. */
-  const proofs = new LRUCache<string, Held>({ max: MAX_PROOFS })
+  // By size, since a cache by `max` takes the memory for all of them at once.
+  const proofs = new LRUCache<string, Held>({ maxSize: MAX_PROOFS, sizeCalculation: () => 1 })
   const drops = new Drops(MAX_REPOSITORIES)
   const keyOf = (kind: 'blob' | 'manifest', { registry, repository }: Scope, digest: string): string =>
     JSON.stringify([kind, registry, repository, digest])

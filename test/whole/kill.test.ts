@@ -21,7 +21,7 @@ t.test(
     const digests: string[] = []
     for (let seed = 0; seed < 60; seed++) {
       digests.push(
-        (await ecr.putBlob('team/app', { size: 50_000 + seed * 200_000, seed: String(seed) })).digest,
+        (await ecr.putBlob('team/app', { size: 50_000 + seed * 50_000, seed: String(seed) })).digest,
       )
     }
     /** Those of which a hit has shown that they are stored. */
