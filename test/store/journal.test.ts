@@ -1,6 +1,8 @@
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { createJournal, type Entry } from '../../src/store/journal.js'
+import { mountDirectory, mountTmpfs, noMounts } from './support/mounts.js'
 
 async function entriesOf(file: string): Promise<Entry[]> {
   const entries: Entry[] = []
@@ -69,3 +71,35 @@ t.test('trouble is told of once, and does no harm', async t => {
   await journal.close()
   t.equal(troubles.length, 1)
 })
+
+t.test(
+  'what a full disk cut in the midst of an entry is whole again once there is room',
+  { skip: noMounts },
+  async t => {
+    const { directory } = mountTmpfs(t, join(mountDirectory(t), 'small'), '256k')
+    const [file, ballast] = [join(directory, 'journal'), join(directory, 'ballast')]
+    const troubles: unknown[] = []
+    const journal = createJournal({ file, onTrouble: error => troubles.push(error) })
+    const values = new Map<string, number>()
+    await journal.keepShort(() => values)
+    const append = async (turn: number): Promise<void> => {
+      values.set(`key ${turn}`, turn)
+      await journal.appendDurably([`key ${turn}`, turn])
+    }
+    for (let turn = 0; turn < 10; turn++) await append(turn)
+    await writeFile(ballast, Buffer.alloc(256 * 1024)).catch(() => undefined)
+    let turn = 10
+    while (troubles.length === 0 && turn < 2000) await append(turn++)
+    t.match(troubles, [{ code: 'ENOSPC' }])
+    t.notOk((await readFile(file, 'utf8')).endsWith('\n'), 'the last line is cut')
+    await append(turn++)
+    t.equal(troubles.length, 1, 'it is told of once')
+
+    await rm(ballast)
+    await append(turn++)
+    t.same(new Map((await entriesOf(file)) as [string, number][]), values)
+    await append(turn++)
+    await journal.close()
+    t.same(new Map((await entriesOf(file)) as [string, number][]), values)
+  },
+)
