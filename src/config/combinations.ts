@@ -17,6 +17,7 @@ export function impossibleCombinations(
     ...settings.upstreams.flatMap((upstream, index) => [
       ...clashes(upstream, settings.upstreams.slice(0, index), ['upstreams', index]),
       ...servesClashes(upstream, index, settings.upstreams),
+      ...uncreatable(upstream, ['upstreams', index, 'createRepositories']),
       ...roleless(upstream, ['upstreams', index, 'credentials']),
     ]),
     ...policyProblems(settings),
@@ -29,8 +30,6 @@ function clashes(upstream: Upstream, earlier: readonly Upstream[], path: Path): 
   const problems: Problem[] = []
   const add = (key: string, message: string): void => void problems.push({ path: [...path, key], message })
   const { name, host } = upstream
-  if (parseEcrHost(host)?.kind === 'public')
-    add('host', 'this version does not serve ECR Public yet; take the upstream out')
   const otherDefault = earlier.find(other => other.default)
   if (earlier.some(other => other.name === name))
     add('name', `found "${name}" a second time; names must differ`)
@@ -66,6 +65,24 @@ function roleless({ credentials }: Upstream, path: Path): Problem[] {
       path: [...path, key],
       message: 'is of no use without roleArn; expected roleArn beside it',
     }))
+}
+
+function uncreatable({ host, createRepositories }: Upstream, path: Path): Problem[] {
+  if (!createRepositories) return []
+  const { encryption } = createRepositories
+  return [
+    ...(parseEcrHost(host)?.kind === 'public'
+      ? [{ path, message: 'repositories of ECR Public are not created on push; take the key out' }]
+      : []),
+    ...(encryption?.key !== undefined && encryption.type === 'AES256'
+      ? [
+          {
+            path: [...path, 'encryption', 'key'],
+            message: 'is of no use with AES256; expected type: KMS or KMS_DSSE beside it',
+          },
+        ]
+      : []),
+  ]
 }
 
 function policyProblems({ policy, upstreams, tls }: Settings): Problem[] {

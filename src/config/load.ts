@@ -9,6 +9,7 @@ import type { ListenAddress } from './fields.js'
 import { readFlags, type Flags } from './flags.js'
 import { isMapping, layerOf, overlay, valueAt, type Layer, type Path } from './layer.js'
 import { settingsSchema, type Config, type PlainUser, type Settings } from './schema.js'
+import { parseEcrHost } from '../upstream/ecr-host.js'
 
 export const DEFAULT_CONFIG_FILE = '/etc/ecr-mirror/mirror.yaml'
 
@@ -114,9 +115,13 @@ function withOnlyUpstreamAsDefault(settings: Settings): Settings {
 
 /** AWS's own variables for another endpoint, as the SDK would read them; the SDK itself refuses them along with FIPS. */
 function withApiEndpoint(settings: Settings, env: Environment): Settings {
-  const apiEndpoint = env.AWS_ENDPOINT_URL_ECR ?? env.AWS_ENDPOINT_URL
-  if (apiEndpoint === undefined) return settings
-  return { ...settings, upstreams: settings.upstreams.map(upstream => ({ apiEndpoint, ...upstream })) }
+  const upstreams = settings.upstreams.map(upstream => {
+    const isPublic = parseEcrHost(upstream.host)?.kind === 'public'
+    const own = isPublic ? env.AWS_ENDPOINT_URL_ECR_PUBLIC : env.AWS_ENDPOINT_URL_ECR
+    const apiEndpoint = own ?? env.AWS_ENDPOINT_URL
+    return apiEndpoint === undefined ? upstream : { apiEndpoint, ...upstream }
+  })
+  return { ...settings, upstreams }
 }
 
 function withAbsolutePaths(

@@ -1,7 +1,6 @@
 /** Keys of the documented configuration that a later version will have, and what to say to who uses them today. */
 const NOT_YET: Readonly<Record<string, string>> = {
   'cache.shared': 'this version does not have a shared cache yet; take the key out',
-  'upstreams.createRepositories': 'this version does not create repositories yet; take the key out',
   coordination: 'this version does not have coordination of replicas yet; take the key out',
 }
 

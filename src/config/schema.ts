@@ -28,6 +28,10 @@ const tlsSchema = z
   })
   .meta({ description: 'A certificate to serve with.' })
 
+const repositoryPattern = text('a repository pattern such as team/** or library/nginx', value =>
+  /^[a-z0-9._*-]+(?:\/[a-z0-9._*-]+)*$/.test(value),
+)
+
 const grantSchema = z
   .strictObject({
     principals: list(text('a user, "*", "anonymous" or "cert:<CN>"'))
@@ -42,17 +46,10 @@ const grantSchema = z
     upstreams: list(text("an upstream's name"))
       .exactOptional()
       .meta({ description: 'Names of the upstreams it is about; left out: all.' }),
-    repositories: list(
-      text('a repository pattern such as team/** or library/nginx', value =>
-        /^[a-z0-9._*-]+(?:\/[a-z0-9._*-]+)*$/.test(value),
-      ),
-    )
-      .min(1, { error: 'a list that is not empty' })
-      .exactOptional()
-      .meta({
-        description:
-          'Patterns of repositories: "*" within a path segment, "**" across segments; left out: all.',
-      }),
+    repositories: list(repositoryPattern).min(1, { error: 'a list that is not empty' }).exactOptional().meta({
+      description:
+        'Patterns of repositories: "*" within a path segment, "**" across segments; left out: all.',
+    }),
     actions: list(oneOf(ACTIONS))
       .min(1, { error: 'a list that is not empty' })
       .meta({ description: 'What is allowed: pull, push, delete, catalog, status.' }),
@@ -78,6 +75,35 @@ const credentialsSchema = z.strictObject({
   )
     .exactOptional()
     .meta({ description: 'The name of the role session, as CloudTrail shows it.' }),
+})
+
+const createRepositoriesSchema = z.strictObject({
+  match: list(repositoryPattern)
+    .min(1, { error: 'a list that is not empty' })
+    .meta({ description: 'Patterns of the repositories that a push creates, as clients name them.' }),
+  tagMutability: oneOf(['MUTABLE', 'IMMUTABLE'])
+    .exactOptional()
+    .meta({ description: 'Whether their tags may be moved.' }),
+  scanOnPush: z
+    .boolean({ error: 'true or false' })
+    .exactOptional()
+    .meta({ description: 'Whether ECR scans each image that is pushed.' }),
+  encryption: z
+    .strictObject({
+      type: oneOf(['AES256', 'KMS', 'KMS_DSSE']).meta({ description: 'How images are encrypted.' }),
+      key: text('the ARN, id or alias of a KMS key', value => /^[\w:/-]{1,2048}$/.test(value))
+        .exactOptional()
+        .meta({ description: 'The KMS key.' }),
+    })
+    .exactOptional()
+    .meta({ description: "Their encryption; left out: ECR's own." }),
+  tags: z
+    .record(
+      text('an AWS tag key of 1 to 128 characters', value => /^[^\p{C}]{1,128}$/u.test(value)),
+      text('an AWS tag value of at most 256 characters', value => /^[^\p{C}]{0,256}$/u.test(value)),
+    )
+    .default({})
+    .meta({ description: 'Their AWS resource tags.' }),
 })
 
 const upstreamSchema = z
@@ -116,6 +142,9 @@ const upstreamSchema = z
     redirectHosts: list(hostPattern).exactOptional().meta({
       description:
         "Hosts (host or host:port, * for a part of one label) that blobs may be redirected to; one with a port may be plain http. Left out: the region's layer bucket.",
+    }),
+    createRepositories: createRepositoriesSchema.exactOptional().meta({
+      description: 'The repositories that a push creates where they are missing; left out: none.',
     }),
     quotas: z
       .partialRecord(

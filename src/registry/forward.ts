@@ -21,6 +21,12 @@ export interface ForwardedRoute {
   readonly methods: readonly string[]
   /** Runs first; throws what refuses the request. */
   readonly prepare: (request: FastifyRequest) => Forwarding
+  /** What can be mended before the answer counts: gives the answer, or undefined to have the request sent again, once. */
+  readonly mend?: (
+    request: FastifyRequest,
+    answer: Answer,
+    body: OutboundRequest['body'],
+  ) => Promise<Answer | undefined>
   /** Learns that no answer came. */
   readonly failed?: (request: FastifyRequest, error: unknown) => void
   /** Turns the upstream's answer, whatever its status, into the client's; reads or destroys its body. */
@@ -34,7 +40,7 @@ export interface ForwardedRoute {
  */
 export function forward(
   app: FastifyInstance,
-  { kind, methods, prepare, failed, answer }: ForwardedRoute,
+  { kind, methods, prepare, mend, failed, answer }: ForwardedRoute,
 ): void {
   const current = new AsyncLocalStorage<Context>()
 
@@ -75,8 +81,7 @@ export function forward(
   /** What the plugin calls in place of undici's request(). */
   function dispatch(_options: unknown, done: (error: unknown, answer?: Answer) => void): void {
     const { request, forwarding } = context()
-    const exchange = exchangeOf(request)
-    sendTimed(exchange, forwarding.upstream, { ...forwarding, signal: exchange.gone })
+    send(request, forwarding)
       .then(
         received => done(null, received),
         (error: unknown) => {
@@ -90,6 +95,14 @@ export function forward(
         request.log.error({ err: error }, 'forwarding failed')
         request.raw.destroy()
       })
+  }
+
+  async function send(request: FastifyRequest, forwarding: Forwarding): Promise<Answer> {
+    const exchange = exchangeOf(request)
+    const outbound = { ...forwarding, signal: exchange.gone }
+    const first = await sendTimed(exchange, forwarding.upstream, outbound)
+    const mended = mend ? await mend(request, first, forwarding.body) : first
+    return mended ?? (await sendTimed(exchange, forwarding.upstream, outbound))
   }
 
   function respond({ request, reply }: Context, received: unknown): void {

@@ -9,8 +9,16 @@ import { saysNo } from '../upstream/verdict.js'
 import type { Cache } from './cache.js'
 import { exchangeOf } from './exchange.js'
 import type { Flights } from './flights.js'
-import { fetchManifest, type Manifest, type ManifestTarget, type WholeManifest } from './manifest-source.js'
+import type { Manifest, ManifestTarget, WholeManifest } from './manifest-source.js'
+import type { PullThrough } from './pull-through.js'
 import { askOrFallBack } from './stale.js'
+
+/** What manifests are found in. */
+export interface ManifestSources {
+  readonly cache: Cache
+  readonly flights: Flights<WholeManifest>
+  readonly source: Pick<PullThrough, 'fetch'>
+}
 
 export interface FoundManifest {
   readonly manifest: Manifest
@@ -26,8 +34,7 @@ export interface FoundManifest {
 export async function findManifest(
   request: FastifyRequest,
   target: ManifestTarget,
-  cache: Cache,
-  flights: Flights<WholeManifest>,
+  { cache, flights, source }: ManifestSources,
 ): Promise<FoundManifest> {
   const known = knownManifest(request, target, cache)
   if (known?.proof === 'fresh' && !wantsRevalidation(request)) {
@@ -40,7 +47,7 @@ export async function findManifest(
     gone,
     async signal => {
       const { result, first } = await flights.join(flightKey(request, target, cache), signal, shared =>
-        learn(request, target, cache, shared),
+        learn(request, target, { cache, source }, shared),
       )
       return { manifest: result, result: first ? 'miss' : 'join' }
     },
@@ -95,7 +102,7 @@ async function stored(
 async function learn(
   request: FastifyRequest,
   target: ManifestTarget,
-  cache: Cache,
+  { cache, source }: Omit<ManifestSources, 'flights'>,
   signal: AbortSignal,
 ): Promise<WholeManifest> {
   const { reference } = target.endpoint
@@ -103,7 +110,7 @@ async function learn(
   const mark = name && cache.tags.mark(name)
   let manifest: WholeManifest
   try {
-    manifest = await fetchManifest(request, target, signal)
+    manifest = await source.fetch(request, target, signal)
   } catch (error) {
     if (saysNo(error)) {
       if (name) await cache.tags.forget(name)

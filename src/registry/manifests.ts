@@ -13,8 +13,9 @@ import { Flights } from './flights.js'
 import { forward } from './forward.js'
 import { findManifest, type FoundManifest } from './manifest-access.js'
 import { beginPush, forgetDeleted, forgetTags, learnPushed } from './manifest-changes.js'
-import { fetchManifest, statManifest, upstreamPath, type WholeManifest } from './manifest-source.js'
+import { upstreamPath, type WholeManifest } from './manifest-source.js'
 import { PATIENCE } from './patience.js'
+import { createPullThrough, type PullThrough } from './pull-through.js'
 import { refuse } from './refuse.js'
 import { STALE_WARNING } from './stale.js'
 import { withoutBody } from './without-body.js'
@@ -22,12 +23,15 @@ import { withoutBody } from './without-body.js'
 /** Manifests: read by a handler that checks what it hands on, written and deleted by way of the proxy. */
 export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cache | undefined }): void {
   const flights = new Flights<WholeManifest>()
+  const source = createPullThrough()
   app.route({
     method: ['GET', 'HEAD'],
     url: ROUTES.manifest,
     handler: async (request, reply) => {
       const target = repositoryTarget(request, 'manifest')
-      const found = cache ? await findManifest(request, target, cache, flights) : await passThrough(request)
+      const found = cache
+        ? await findManifest(request, target, { cache, flights, source })
+        : await passThrough(request, source)
       return sendManifest(reply, found, request.method === 'HEAD')
     },
   })
@@ -41,11 +45,11 @@ interface Found {
   readonly result: FoundManifest['result'] | 'bypass'
 }
 
-async function passThrough(request: FastifyRequest): Promise<Found> {
+async function passThrough(request: FastifyRequest, source: PullThrough): Promise<Found> {
   const target = repositoryTarget(request, 'manifest')
   const { gone } = exchangeOf(request)
-  const stat = request.method === 'HEAD' ? await statManifest(request, target, gone) : undefined
-  return { manifest: stat ?? (await fetchManifest(request, target, gone)), result: 'bypass' }
+  const stat = request.method === 'HEAD' ? await source.stat(request, target, gone) : undefined
+  return { manifest: stat ?? (await source.fetch(request, target, gone)), result: 'bypass' }
 }
 
 function sendManifest(reply: FastifyReply, { manifest, result }: Found, head: boolean): FastifyReply {

@@ -10,6 +10,7 @@ import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
 import { createCaptures } from './captures.js'
+import { createMissing } from './create-on-push.js'
 import { sendCreated } from './created.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
@@ -62,6 +63,7 @@ export function uploads(
         ...(endpoint.digest === undefined ? emptyBody(request) : withBody(request, captures?.begin(request))),
       }
     },
+    mend: createMissing,
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'uploads')
       const { endpoint, place } = target

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { OciError } from '../oci/error.js'
 import { CredentialsRefused, ociErrorIn } from './dialect.js'
 import { discard } from './discard.js'
+import type { EcrHost } from './ecr-host.js'
 import type { Clock, Token, TokenSource } from './ecr-token.js'
 import { peek } from './peek.js'
 import type { Answer, OutboundRequest, Send } from './send.js'
@@ -9,22 +10,33 @@ import type { Answer, OutboundRequest, Send } from './send.js'
 export interface AuthorizeOptions {
   /** The upstream's name, for people. */
   readonly upstream: string
+  /** The statuses that may be about the token. */
+  readonly refusals?: readonly number[]
   /** A token younger than this, in milliseconds, is not renewed for being refused. */
   readonly renewAfter?: number
   readonly clock?: Clock
+}
+
+/**
+ * The statuses by which registries say that a token has expired. ECR has 403, with nothing else to tell it from a
+ * permission that is missing but its words; ECR Public has 400, without any challenge.
+ */
+export const REFUSALS: Readonly<Record<EcrHost['kind'], readonly number[]>> = {
+  private: [401, 403],
+  public: [400, 401, 403],
 }
 
 /** As much of a refusal as is looked at, in bytes. */
 const MAX_REFUSAL_BYTES = 64 * 1024
 
 /**
- * Adds the token. When a token that is not quite new is refused (401, or 403, which is how ECR says that one has
- * expired), it is renewed once and the request sent again, if it can be. A 401 never goes further than this, nor
- * does a 403 about the token: both are thrown as an OciError (503 with Retry-After). Any other 403 is an answer.
+ * Adds the token. When a token that is not quite new is refused, it is renewed once and the request sent again, if it
+ * can be. A 401 never goes further than this, nor does a 403 that says it is about the token: both are thrown as an
+ * OciError (503 with Retry-After). Any other refusal is an answer.
  */
 export function authorize(
   tokens: Pick<TokenSource, 'current' | 'renew'>,
-  { upstream, renewAfter = 5000, clock = performance }: AuthorizeOptions,
+  { upstream, refusals = REFUSALS.private, renewAfter = 5000, clock = performance }: AuthorizeOptions,
 ): (send: Send) => Send {
   const worthRenewing = (token: Token): boolean =>
     clock.now() - token.obtainedAt >= renewAfter || clock.now() >= token.expiresAt
@@ -32,7 +44,7 @@ export function authorize(
   return send => async request => {
     const token = await tokens.current(request.signal)
     const first = await send(withToken(request, token))
-    const refusal = await refusalIn(first)
+    const refusal = await refusalIn(first, refusals)
     if (!refusal) return first
     if (!worthRenewing(token)) return unlessAboutToken(refusal)
 
@@ -54,7 +66,7 @@ export function authorize(
     if (renewed === token) return unlessAboutToken(refusal)
     discard(refusal.answer.body)
     const second = await send(withToken(request, renewed))
-    const again = await refusalIn(second)
+    const again = await refusalIn(second, refusals)
     return again ? unlessAboutToken(again) : second
   }
 
@@ -80,9 +92,9 @@ interface Refusal {
   readonly aboutToken: boolean
 }
 
-async function refusalIn(answer: Answer): Promise<Refusal | undefined> {
+async function refusalIn(answer: Answer, refusals: readonly number[]): Promise<Refusal | undefined> {
+  if (!refusals.includes(answer.statusCode)) return undefined
   if (answer.statusCode === 401) return { answer, aboutToken: true }
-  if (answer.statusCode !== 403) return undefined
   const peeked = await peek(answer, MAX_REFUSAL_BYTES)
   return { answer: peeked.answer, aboutToken: saysTokenExpired(peeked.beginning.toString('utf8')) }
 }

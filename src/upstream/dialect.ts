@@ -112,7 +112,7 @@ function clientsBusiness(answer: Answer, { action, repository }: RefusedRequest,
 
 /** Nothing of AWS's addresses and identities leaves the mirror. */
 function namesTheFarSide(text: string): boolean {
-  return /amazonaws|amazonwebservices|\.on\.aws|sgov\.gov|c2s\.ic\.gov|hci\.ic\.gov|adc-e\.uk|arn:aws|X-Amz-/i.test(
+  return /amazonaws|amazonwebservices|\.on\.aws|sgov\.gov|c2s\.ic\.gov|hci\.ic\.gov|adc-e\.uk|cloudfront\.net|arn:aws|X-Amz-/i.test(
     text,
   )
 }

@@ -1,16 +1,19 @@
-import { ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr'
+import {
+  CreateRepositoryCommand,
+  ECRClient,
+  GetAuthorizationTokenCommand,
+  RepositoryAlreadyExistsException,
+} from '@aws-sdk/client-ecr'
 import type { PrivateEcrHost } from './ecr-host.js'
 import type { IssuedToken } from './ecr-token.js'
-import { MalformedToken } from './token-problem.js'
+import {
+  authorizationTokenOf,
+  credentialsOf,
+  REQUEST_HANDLER,
+  type CredentialSettings,
+} from './aws-client.js'
+import type { Repository } from '../oci/reference.js'
 import { untilAborted } from '../until-aborted.js'
-
-/** Where the AWS credentials of an upstream come from; empty for the AWS SDK's default chain. */
-export interface CredentialSettings {
-  readonly profile?: string | undefined
-  readonly roleArn?: string | undefined
-  readonly externalId?: string | undefined
-  readonly sessionName?: string | undefined
-}
 
 export interface EcrApiSettings {
   readonly ecr: Pick<PrivateEcrHost, 'region' | 'fips' | 'dualStack'>
@@ -21,18 +24,23 @@ export interface EcrApiSettings {
   readonly deadline?: number
 }
 
+/** How a repository is made (AWS: CreateRepository); what is left out is as ECR has it. */
+export interface RepositoryTemplate {
+  readonly tagMutability?: 'MUTABLE' | 'IMMUTABLE' | undefined
+  readonly scanOnPush?: boolean | undefined
+  readonly encryption?:
+    { readonly type: 'AES256' | 'KMS' | 'KMS_DSSE'; readonly key?: string | undefined } | undefined
+  readonly tags?: Readonly<Record<string, string>> | undefined
+}
+
 /** The ECR API of a region, as far as the mirror uses it. */
 export interface EcrApi {
   /** Fails with the SDK's errors, or a MalformedToken. */
   issueToken(): Promise<IssuedToken>
+  /** Resolves when the repository is there, whoever made it. Fails with the SDK's errors. */
+  createRepository(account: string, name: Repository, template: RepositoryTemplate): Promise<void>
   close(): void
 }
-
-/** The SDK's own default is no limit at all, and without the last of these a warning instead of one. */
-const REQUEST_HANDLER = { connectionTimeout: 3000, requestTimeout: 5000, throwOnRequestTimeout: true }
-
-/** Base64, and as long as a header can be. */
-const AUTHORIZATION_TOKEN = /^[A-Za-z0-9+/_-]{1,131072}={0,2}$/
 
 export function createEcrApi({ ecr, credentials, apiEndpoint, deadline = 15_000 }: EcrApiSettings): EcrApi {
   const client = new ECRClient({
@@ -49,11 +57,22 @@ export function createEcrApi({ ecr, credentials, apiEndpoint, deadline = 15_000 
         client.send(new GetAuthorizationTokenCommand({}), { abortSignal }),
         abortSignal,
       )
-      const { authorizationToken, expiresAt } = answer.authorizationData?.[0] ?? {}
-      if (authorizationToken === undefined || !AUTHORIZATION_TOKEN.test(authorizationToken)) {
-        throw new MalformedToken('GetAuthorizationToken answered without a token.')
-      }
-      return { authorizationToken, expiresAt }
+      const issued = answer.authorizationData?.[0]
+      return { authorization: `Basic ${authorizationTokenOf(issued)}`, expiresAt: issued?.expiresAt }
+    },
+    async createRepository(account, name, { tagMutability, scanOnPush, encryption, tags = {} }) {
+      const abortSignal = AbortSignal.timeout(deadline)
+      const command = new CreateRepositoryCommand({
+        registryId: account,
+        repositoryName: name,
+        imageTagMutability: tagMutability,
+        imageScanningConfiguration: scanOnPush === undefined ? undefined : { scanOnPush },
+        encryptionConfiguration: encryption && { encryptionType: encryption.type, kmsKey: encryption.key },
+        tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })),
+      })
+      await untilAborted(client.send(command, { abortSignal }), abortSignal).catch((error: unknown) => {
+        if (!(error instanceof RepositoryAlreadyExistsException)) throw error
+      })
     },
     close: () => client.destroy(),
   }
@@ -64,26 +83,4 @@ function endpointOf(ecr: EcrApiSettings['ecr'], apiEndpoint: string | undefined)
   if (apiEndpoint !== undefined)
     return { endpoint: apiEndpoint, useFipsEndpoint: false, useDualstackEndpoint: false }
   return { ...(ecr.fips && { useFipsEndpoint: true }), ...(ecr.dualStack && { useDualstackEndpoint: true }) }
-}
-
-function credentialsOf(
-  region: string,
-  { profile, roleArn, externalId, sessionName }: CredentialSettings,
-): object {
-  if (profile === undefined && roleArn === undefined) return {}
-  // Loaded where it is wanted: it brings every kind of credentials along, some 20 MiB of it.
-  const provider = import('@aws-sdk/credential-providers').then(({ fromIni, fromTemporaryCredentials }) => {
-    const ofProfile = profile === undefined ? undefined : fromIni({ profile })
-    if (roleArn === undefined) return ofProfile ?? fromIni()
-    return fromTemporaryCredentials({
-      ...(ofProfile && { masterCredentials: ofProfile }),
-      params: {
-        RoleArn: roleArn,
-        RoleSessionName: sessionName ?? 'ecr-mirror',
-        ...(externalId !== undefined && { ExternalId: externalId }),
-      },
-      clientConfig: { region, requestHandler: REQUEST_HANDLER },
-    })
-  })
-  return { credentials: async (options?: object) => (await provider)(options) }
 }

@@ -60,3 +60,12 @@ export function layerBucketHosts({ region, dnsSuffix }: PrivateEcrHost): readonl
   const bucket = `prod-${region}-starport-layer-bucket`
   return [`${bucket}.s3.${region}.${dnsSuffix}`, `${bucket}.s3-${region}.${dnsSuffix}`]
 }
+
+/**
+ * The hosts that blobs of ECR Public are downloaded from: its two CloudFront distributions, whose names AWS gives where
+ * it lists what a firewall has to let through (EKS Anywhere, "Requirements: domains").
+ */
+export const PUBLIC_LAYER_HOSTS: readonly string[] = [
+  'd2glxqk2uabbnd.cloudfront.net',
+  'd5l0dvt14r5h8.cloudfront.net',
+]

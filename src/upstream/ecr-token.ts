@@ -4,10 +4,10 @@ import { OciError } from '../oci/error.js'
 import { explain, problemOf, type TokenProblem } from './token-problem.js'
 import { untilAborted } from '../until-aborted.js'
 
-/** What ECR's GetAuthorizationToken answered. */
+/** A credential as it was given out, for requests to a registry. */
 export interface IssuedToken {
-  /** Base64 of `AWS:` and a password: what goes behind `Basic `. */
-  readonly authorizationToken: string
+  /** The value of an Authorization header. */
+  readonly authorization: string
   /** By AWS's clock. */
   readonly expiresAt: Date | undefined
 }
@@ -21,20 +21,20 @@ export interface Clock {
 
 /** A credential for the registries of one region. What it says is shown to nobody who merely prints it. */
 export class Token {
-  readonly #authorizationToken: string
+  readonly #authorization: string
 
   constructor(
-    authorizationToken: string,
+    authorization: string,
     /** Both in milliseconds of the monotonic clock. */
     readonly obtainedAt: number,
     readonly expiresAt: number,
   ) {
-    this.#authorizationToken = authorizationToken
+    this.#authorization = authorization
   }
 
   /** The value of an Authorization header. */
   get authorization(): string {
-    return `Basic ${this.#authorizationToken}`
+    return this.#authorization
   }
 
   toJSON(): string {
@@ -138,7 +138,7 @@ export function createTokenSource({
       failures = 0
       nextCall = now + minInterval
       renewIn(life * (0.5 + 0.3 * random()))
-      return new Token(issued.authorizationToken, now, now + life)
+      return new Token(issued.authorization, now, now + life)
     } catch (error) {
       problem = problemOf(error)
       const longest = Math.min(maxBackoff, minInterval * 2 ** failures++)

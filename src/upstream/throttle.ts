@@ -2,20 +2,32 @@ import { OciError } from '../oci/error.js'
 import type { Clock } from './ecr-token.js'
 import { retryAfterOf } from './retry-after.js'
 import type { EcrAction } from './ecr-action.js'
+import type { EcrHost } from './ecr-host.js'
 import type { Send } from './send.js'
 
 /** Requests per second for each action; an action without one is not held back. */
 export type Quotas = Partial<Readonly<Record<EcrAction, number>>>
 
-/** AWS: "Amazon ECR service quotas", the default rates of each account in each region. */
-export const DEFAULT_QUOTAS: Quotas = {
-  BatchCheckLayerAvailability: 1000,
-  BatchGetImage: 2000,
-  GetDownloadUrlForLayer: 3000,
-  InitiateLayerUpload: 100,
-  UploadLayerPart: 500,
-  CompleteLayerUpload: 100,
-  PutImage: 10,
+/**
+ * AWS: "Amazon ECR service quotas", the default rates of each account in each region, and "Amazon ECR Public service
+ * quotas", whose rate of pulls is that of who logs in.
+ */
+export const DEFAULT_QUOTAS: Readonly<Record<EcrHost['kind'], Quotas>> = {
+  private: {
+    BatchCheckLayerAvailability: 1000,
+    BatchGetImage: 2000,
+    GetDownloadUrlForLayer: 3000,
+    InitiateLayerUpload: 100,
+    UploadLayerPart: 500,
+    CompleteLayerUpload: 100,
+    PutImage: 10,
+  },
+  public: {
+    BatchGetImage: 10,
+    InitiateLayerUpload: 10,
+    CompleteLayerUpload: 10,
+    PutImage: 10,
+  },
 }
 
 /** How long an action rests after a 429 that does not say, and at most, in milliseconds. */
@@ -25,7 +37,7 @@ const LONGEST_REST = 10_000
 /** Holds requests back to a registry's quotas. */
 export interface Throttles {
   /** The step for a registry's host; upstreams with the same host share its quotas, and the last one told counts. */
-  of(host: string, quotas?: Quotas): (send: Send) => Send
+  of(host: string, quotas?: Quotas, defaults?: Quotas): (send: Send) => Send
 }
 
 export function createThrottles(clock: Clock = performance): Throttles {
@@ -43,9 +55,9 @@ export function createThrottles(clock: Clock = performance): Throttles {
   }
 
   return {
-    of(host, quotas = {}) {
+    of(host, quotas = {}, defaults = DEFAULT_QUOTAS.private) {
       const known = registries.has(host)
-      const buckets = bucketsOf(host, known ? quotas : { ...DEFAULT_QUOTAS, ...quotas })
+      const buckets = bucketsOf(host, known ? quotas : { ...defaults, ...quotas })
       return send => async request => {
         const bucket = buckets.get(request.action)
         if (!bucket) return send(request)

@@ -1,14 +1,16 @@
-import { authorize } from './authorize.js'
+import { authorize, REFUSALS } from './authorize.js'
 import { createBlobSource, type BlobSource } from './blob-source.js'
-import type { CredentialSettings } from './ecr-api.js'
-import { layerBucketHosts, parseEcrHost, type PrivateEcrHost } from './ecr-host.js'
+import type { CredentialSettings } from './aws-client.js'
+import type { RepositoryTemplate } from './ecr-api.js'
+import { layerBucketHosts, parseEcrHost, PUBLIC_LAYER_HOSTS, type EcrHost } from './ecr-host.js'
 import type { TokenSource } from './ecr-token.js'
 import { createDispatcher, type DispatcherOptions } from './egress.js'
 import { watchReachability, type Reachability } from './reachability.js'
 import { createRedirectRules } from './redirect-rules.js'
+import { repositoryCreation, type CreateRepository } from './repository-creation.js'
 import { retry } from './retry.js'
 import type { Send } from './send.js'
-import type { Quotas, Throttles } from './throttle.js'
+import { DEFAULT_QUOTAS, type Quotas, type Throttles } from './throttle.js'
 import type { TokenSources } from './token-sources.js'
 import { transport } from './transport.js'
 
@@ -28,18 +30,28 @@ export interface UpstreamSettings {
   readonly redirectHosts?: readonly string[] | undefined
   /** Requests per second; what is left out has ECR's default. */
   readonly quotas?: Quotas | undefined
+  /** Left out: a push into a repository that is missing is refused. */
+  readonly createRepositories?: CreateRepositories | undefined
+}
+
+/** Which repositories a push creates, and how. */
+export interface CreateRepositories extends RepositoryTemplate {
+  /** Patterns of names as clients know them. */
+  readonly match: readonly string[]
 }
 
 /** A registry on the far side. */
 export interface Upstream {
   readonly name: string
   readonly settings: UpstreamSettings
-  readonly ecr: PrivateEcrHost
+  readonly ecr: EcrHost
   /** Put before every repository, with a slash between; empty for none. */
   readonly repositoryPrefix: string
   readonly send: Send
   readonly blobs: BlobSource
   readonly tokens: TokenSource
+  /** Undefined where pushes create no repositories. */
+  readonly createRepository: CreateRepository | undefined
   readonly reachability: Reachability
   /** Ends its requests and connections. */
   close(): Promise<void>
@@ -62,24 +74,37 @@ export interface UpstreamDeps {
 /** Makes the way to one registry. Opens no connection. Throws when the host is not one it can serve. */
 export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): Upstream {
   const { name } = settings
-  const ecr = privateHost(settings)
+  const ecr = hostOf(settings)
   const endpoint = settings.endpoint === undefined ? undefined : new URL(settings.endpoint)
   const origin = endpoint?.origin ?? `https://${ecr.host}`
 
   const registry = createDispatcher({
     ...deps.connections,
     servername: ecr.host,
-    trustOf: () => (endpoint ? 'listed' : 'private'),
+    // A private registry may be at a VPC endpoint.
+    trustOf: () => (endpoint ? 'listed' : ecr.kind),
   })
-  const tokens = deps.tokens.open(ecr, settings.credentials ?? {}, settings.apiEndpoint)
+  const tokens = deps.tokens.open({
+    ecr,
+    credentials: settings.credentials ?? {},
+    apiEndpoint: settings.apiEndpoint,
+    endpoint: settings.endpoint,
+    connections: deps.connections,
+  })
   const authorized = authorize(tokens, {
     upstream: name,
+    refusals: REFUSALS[ecr.kind],
     ...(deps.renewAfter !== undefined && { renewAfter: deps.renewAfter }),
   })(transport({ upstream: name, origin, host: ecr.host, dispatcher: registry }))
   const { step: watch, reachability } = watchReachability()
-  const send = watch(retry()(deps.throttles.of(ecr.host, settings.quotas)(authorized)))
+  const send = watch(
+    retry()(deps.throttles.of(ecr.host, settings.quotas, DEFAULT_QUOTAS[ecr.kind])(authorized)),
+  )
 
-  const rules = createRedirectRules(settings.redirectHosts, layerBucketHosts(ecr))
+  const rules = createRedirectRules(
+    settings.redirectHosts,
+    ecr.kind === 'private' ? layerBucketHosts(ecr) : PUBLIC_LAYER_HOSTS,
+  )
   const storage = createDispatcher({
     ...deps.connections,
     trustOf: (host, port) => rules.trustOf(host, port),
@@ -101,6 +126,15 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
     send,
     blobs,
     tokens,
+    createRepository:
+      ecr.kind === 'private' && settings.createRepositories && tokens.createRepository
+        ? repositoryCreation({
+            upstream: name,
+            ecr,
+            template: settings.createRepositories,
+            api: { createRepository: tokens.createRepository },
+          })
+        : undefined,
     reachability,
     async close() {
       tokens.close()
@@ -109,12 +143,8 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
   }
 }
 
-function privateHost({ name, host }: UpstreamSettings): PrivateEcrHost {
+function hostOf({ name, host }: UpstreamSettings): EcrHost {
   const ecr = parseEcrHost(host)
-  if (ecr?.kind === 'private') return ecr
-  throw new Error(
-    ecr
-      ? `The upstream "${name}" is ${ecr.host}, which this version cannot be a mirror of; only private ECR registries.`
-      : `The upstream "${name}" has the host ${host}, which is not one of an ECR registry.`,
-  )
+  if (ecr) return ecr
+  throw new Error(`The upstream "${name}" has the host ${host}, which is not one of an ECR registry.`)
 }

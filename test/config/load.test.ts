@@ -128,11 +128,6 @@ const WRONG: readonly (readonly [name: string, yaml: string, line: string])[] = 
     'mirror.yaml:3:1 coordination: this version does not have coordination of replicas yet; take the key out',
   ],
   [
-    'createRepositories',
-    `users: { htpasswd: u }\nupstreams: [{ name: a, host: ${HOST}, createRepositories: {} }]`,
-    'mirror.yaml:2:76 upstreams[0].createRepositories: this version does not create repositories yet; take the key out',
-  ],
-  [
     'a port alone',
     '@listen: 5000',
     'mirror.yaml:3:9 listen: found the number 5000, expected HOST:PORT such as 0.0.0.0:5000 or [::]:5000; in quotes it stays a text: "5000"',
@@ -438,8 +433,37 @@ t.test('registries of the command line replace the configured ones, the first is
   )
 })
 
-t.test('ECR Public is refused in so many words', async t => {
-  await t.rejects(load(t, { flags: { registry: ['public.ecr.aws'] } }), /does not serve ECR Public yet/)
+t.test('ECR Public is called public', async t => {
+  const { upstreams } = await load(t, { flags: { registry: [HOST, 'public.ecr.aws'] } })
+  t.match(upstreams[1], { name: 'public', host: 'public.ecr.aws', default: false })
+})
+
+t.test('what a push creates is as the file says, and nothing that cannot be', async t => {
+  const file = (createRepositories: object, host: string = HOST) => ({
+    users: { htpasswd: 'u' },
+    upstreams: [{ name: 'a', host, createRepositories }],
+  })
+  const whole = {
+    match: ['team/**'],
+    tagMutability: 'IMMUTABLE',
+    scanOnPush: true,
+    encryption: { type: 'KMS', key: 'arn:aws:kms:us-east-1:123456789012:key/1' },
+    tags: { owner: 'platform' },
+  }
+  const { upstreams } = await load(t, { yaml: JSON.stringify(file(whole)) })
+  t.match(upstreams[0]?.createRepositories, whole)
+  const problems: readonly (readonly [object, RegExp])[] = [
+    [file({}), /createRepositories\.match: missing, expected a list/],
+    [file({ match: [] }), /createRepositories\.match/],
+    [file({ match: ['a'], tagMutability: 'SOMETIMES' }), /tagMutability: found "SOMETIMES"/],
+    [
+      file({ match: ['a'], encryption: { type: 'AES256', key: 'k' } }),
+      /encryption\.key: is of no use with AES256/,
+    ],
+    [file({ match: ['a'] }, 'public.ecr.aws'), /repositories of ECR Public are not created on push/],
+  ]
+  for (const [data, message] of problems)
+    t.match((await refusal(t, { yaml: JSON.stringify(data) })).join('\n'), message)
 })
 
 t.test('one registry and users from the environment are enough', async t => {
@@ -523,16 +547,21 @@ t.test("AWS's own variables name the API where the configuration does not", asyn
 upstreams:
   - { name: a, host: 123456789012.dkr.ecr-fips.us-east-1.amazonaws.com, default: true }
   - { name: b, host: 123456789012.dkr.ecr.eu-west-1.amazonaws.com, apiEndpoint: https://own.example }
+  - { name: c, host: public.ecr.aws }
 `,
   })
   const endpoints = async (env: Record<string, string>) => {
     const { config } = await loadConfig({ env, flags: { config: join(directory, 'mirror.yaml') } })
     return config.upstreams.map(({ apiEndpoint }) => apiEndpoint)
   }
-  t.same(await endpoints({}), [undefined, 'https://own.example'])
-  t.same(await endpoints({ AWS_ENDPOINT_URL: 'http://all' }), ['http://all', 'https://own.example'])
-  t.same(await endpoints({ AWS_ENDPOINT_URL: 'http://all', AWS_ENDPOINT_URL_ECR: 'http://ecr' }), [
-    'http://ecr',
-    'https://own.example',
+  const all = { AWS_ENDPOINT_URL: 'http://all' }
+  const own = 'https://own.example'
+  t.same(await endpoints({}), [undefined, own, undefined])
+  t.same(await endpoints(all), ['http://all', own, 'http://all'])
+  t.same(await endpoints({ ...all, AWS_ENDPOINT_URL_ECR: 'http://ecr' }), ['http://ecr', own, 'http://all'])
+  t.same(await endpoints({ ...all, AWS_ENDPOINT_URL_ECR_PUBLIC: 'http://public' }), [
+    'http://all',
+    own,
+    'http://public',
   ])
 })

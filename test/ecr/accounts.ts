@@ -28,7 +28,11 @@ export class Repository {
   readonly manifests = new Map<string, StoredManifest>()
   readonly tags = new Map<string, string>()
   readonly uploads = new Map<string, Upload>()
+  /** Digests that a pull-through cache has fetched. */
+  readonly fetched = new Set<string>()
   immutable: boolean
+  /** What CreateRepository was asked for, when it was made so. */
+  settings: Readonly<Record<string, unknown>> | undefined
 
   constructor(name: string, immutable: boolean) {
     this.name = name
@@ -45,6 +49,9 @@ export class Repository {
   }
 }
 
+/** The account that stands for ECR Public, which has one registry. */
+export const PUBLIC: Where = { account: 'public', region: 'us-east-1' }
+
 /** The registry of one account in one region. */
 export class Registry implements Where {
   readonly account: string
@@ -56,7 +63,12 @@ export class Registry implements Where {
     this.region = region
   }
 
+  get isPublic(): boolean {
+    return this.account === PUBLIC.account
+  }
+
   get host(): string {
+    if (this.isPublic) return 'public.ecr.aws'
     const suffix = this.region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com'
     return `${this.account}.dkr.ecr.${this.region}.${suffix}`
   }
@@ -99,6 +111,8 @@ export class Accounts {
   byHost(host: string, loopback: boolean): Registry | undefined {
     const name = host.replace(/:\d+$/, '').toLowerCase()
     if (loopback && LOOPBACK.test(name)) return this.first
+    if (name === 'public.ecr.aws' || name === 'ecr-public.aws.com')
+      return this.all.find(each => each.isPublic)
     const match = ECR_HOST.exec(name)
     return match ? this.all.find(each => each.account === match[1] && each.region === match[2]) : undefined
   }

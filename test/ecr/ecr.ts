@@ -85,6 +85,10 @@ export interface Ecr {
   ): { size: number; bytes(): Promise<Buffer> } | undefined
   manifest(repository: string, reference: string, where?: Partial<Where>): Manifest | undefined
   tags(repository: string, where?: Partial<Where>): string[]
+  /** A pull-through cache loses all that it has fetched, as a lifecycle policy makes it. */
+  forgetFetched(): void
+  /** What a call of CreateRepository asked for; undefined for a repository that was made otherwise. */
+  settingsOf(repository: string, where?: Partial<Where>): Readonly<Record<string, unknown>> | undefined
   close(): Promise<void>
 }
 
@@ -160,6 +164,11 @@ export async function startEcr(options: EcrOptions = {}): Promise<Ecr> {
       return content && { size: content.size, bytes: () => bytesOf(content) }
     },
     manifest: (name, reference, where) => found(name, where)?.manifest(reference),
+    forgetFetched: () => {
+      for (const { repositories } of accounts.all)
+        for (const each of repositories.values()) each.fetched.clear()
+    },
+    settingsOf: (name, where) => found(name, where)?.settings,
     tags: (name, where) => [...(found(name, where)?.tags.keys() ?? [])].sort(),
     close: async () => {
       await Promise.all([registry.close(), s3.close()])

@@ -1,6 +1,7 @@
 /** What a request stands for in the words of the ECR API; those without an API action have a name of their own. */
 export const ACTIONS = [
   'GetAuthorizationToken',
+  'BearerToken',
   'CreateRepository',
   'DescribeRepositories',
   'Base',
@@ -125,6 +126,8 @@ export interface Knobs {
   missingRepo: 404 | 'drop'
   /** Repository name prefixes that a push creates; '' is every one. */
   createOnPush: string[]
+  /** Repository name prefixes of pull-through-cache rules: an image is there by digest once it was asked for by tag. */
+  pullThrough: string[]
   /** Makes the tags of every repository immutable. */
   immutableTags: boolean
   blobMounting: boolean
@@ -210,6 +213,7 @@ const ECR: Knobs = {
   },
   missingRepo: 404,
   createOnPush: [],
+  pullThrough: [],
   immutableTags: false,
   blobMounting: false,
   referrers: 'on',

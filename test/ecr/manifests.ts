@@ -16,11 +16,15 @@ export async function readManifest(visit: RepositoryVisit, reference: string): P
     return
   }
   const stored = repository.manifest(reference)
-  if (!stored) {
+  const byTag = !reference.includes(':')
+  if (stored && byTag) {
+    for (const each of [stored.digest, ...stored.facts.children]) repository.fetched.add(each)
+  }
+  const pulledThrough = knobs.pullThrough.some(prefix => visit.name.startsWith(prefix))
+  if (!stored || (pulledThrough && !byTag && !repository.fetched.has(reference))) {
     fail(visit, 404, 'MANIFEST_UNKNOWN', 'Requested image not found')
     return
   }
-  const byTag = !reference.includes(':')
   const manifest =
     byTag && knobs.acceptConversion
       ? await converted(stored, request.headers.accept ?? '', repository, reference)

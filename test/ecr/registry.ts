@@ -3,6 +3,7 @@ import { catalog, listReferrers, listTags } from './discovery.js'
 import { playFaults } from './faults.js'
 import type { Action } from './knobs.js'
 import { deleteManifest, putManifest, readManifest } from './manifests.js'
+import { admittedToPublic, giveBearer } from './public.js'
 import { fail, reply } from './reply.js'
 import type { Exchange } from './server.js'
 import type { RepositoryVisit, Stand, Visit } from './stand.js'
@@ -20,6 +21,10 @@ interface Route {
 export async function handleRegistry(stand: Stand, exchange: Exchange): Promise<void> {
   const { request, record } = exchange
   const { knobs } = stand
+  if (exchange.path === '/token/') {
+    if (!(await playFaults(exchange, knobs, 'BearerToken'))) giveBearer(stand, exchange)
+    return
+  }
   const route = routeOf(request.method ?? '', exchange.path)
   record.action = route?.action
   if (route && (await playFaults(exchange, knobs, route.action))) return
@@ -59,6 +64,7 @@ export async function handleRegistry(stand: Stand, exchange: Exchange): Promise<
 }
 
 function admitted(visit: Visit, token: Token | undefined): boolean {
+  if (visit.registry.isPublic) return admittedToPublic(visit)
   if (token?.region !== visit.registry.region) {
     challenge(visit)
     return false

@@ -6,8 +6,8 @@ import { asText, parseObject, type JsonObject } from './manifest-facts.js'
 import { readBody, type Exchange } from './server.js'
 import type { Stand } from './stand.js'
 
-const TARGET = /^AmazonEC2ContainerRegistry_V20150921\.(\w+)$/
-const CREDENTIAL = /^AWS4-HMAC-SHA256 Credential=([^/,]+)\/\d{8}\/([^/,]+)\/ecr\/aws4_request,/
+const TARGET = /^(?:AmazonEC2ContainerRegistry_V20150921|SpencerFrontendService)\.(\w+)$/
+const CREDENTIAL = /^AWS4-HMAC-SHA256 Credential=([^/,]+)\/\d{8}\/([^/,]+)\/(ecr(?:-public)?)\/aws4_request,/
 const ACTIONS: Readonly<Record<string, Action>> = {
   GetAuthorizationToken: 'GetAuthorizationToken',
   CreateRepository: 'CreateRepository',
@@ -28,12 +28,13 @@ export async function handleApi(stand: Stand, exchange: Exchange): Promise<void>
     return
   }
 
-  const [, accessKeyId, region] = CREDENTIAL.exec(request.headers.authorization ?? '') ?? []
-  if (accessKeyId === undefined || region === undefined) {
+  const isPublic = header(request.headers['x-amz-target']).startsWith('Spencer')
+  const [, accessKeyId, region, service] = CREDENTIAL.exec(request.headers.authorization ?? '') ?? []
+  if (accessKeyId === undefined || region === undefined || (service === 'ecr-public') !== isPublic) {
     fail(exchange, 403, 'MissingAuthenticationTokenException', 'Missing Authentication Token')
     return
   }
-  const home = stand.accounts.all.find(each => each.region === region)
+  const home = stand.accounts.all.find(each => each.region === region && each.isPublic === isPublic)
   record.accessKeyId = accessKeyId
   record.region = region
   record.account = home?.account
@@ -65,7 +66,7 @@ export async function handleApi(stand: Stand, exchange: Exchange): Promise<void>
       return
     }
     case 'CreateRepository': {
-      createRepository(exchange, home, input)
+      createRepository(stand, exchange, home, input)
       return
     }
     default: {
@@ -84,6 +85,11 @@ function getAuthorizationToken(
   accessKeyId: string,
   input: JsonObject,
 ): void {
+  if (home.isPublic) {
+    const { authorizationToken, expiresAt } = tokens.mint(home, accessKeyId, knobs.tokenTtl, knobs.tokenSize)
+    succeed(exchange, { authorizationData: { authorizationToken, expiresAt: expiresAt / 1000 } })
+    return
+  }
   const ids = Array.isArray(input['registryIds']) ? input['registryIds'].map(asText) : [home.account]
   const authorizationData = ids.map(id => {
     const registry = accounts.all.find(each => each.account === id && each.region === home.region) ?? home
@@ -97,7 +103,9 @@ function getAuthorizationToken(
   succeed(exchange, { authorizationData })
 }
 
-function createRepository(exchange: Exchange, home: Registry, input: JsonObject): void {
+function createRepository({ accounts }: Stand, exchange: Exchange, first: Registry, input: JsonObject): void {
+  const id = asText(input['registryId'])
+  const home = accounts.all.find(each => each.account === id && each.region === first.region) ?? first
   const name = asText(input['repositoryName']) ?? ''
   if (!/^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/.test(name)) {
     const text = `Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression'`
@@ -110,6 +118,7 @@ function createRepository(exchange: Exchange, home: Registry, input: JsonObject)
     return
   }
   const created = home.createRepository(name, input['imageTagMutability'] === 'IMMUTABLE')
+  created.settings = input
   succeed(exchange, { repository: describe(home, name, created.immutable) })
 }
 

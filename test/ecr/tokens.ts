@@ -11,9 +11,17 @@ export interface Token extends Where {
   expiresAt: number
 }
 
+export interface BearerToken extends Where {
+  readonly text: string
+  readonly accessKeyId: string | undefined
+  /** Epoch milliseconds. */
+  expiresAt: number
+}
+
 /** The tokens that were given out. Each is good in its region until its own end, however many come after it. */
 export class Tokens {
   readonly #byPassword = new Map<string, Token>()
+  readonly #bearers = new Map<string, BearerToken>()
 
   mint(where: Where, accessKeyId: string, ttlSeconds: number, size: number): Token {
     const password = randomBytes(size)
@@ -39,7 +47,25 @@ export class Tokens {
     return text.startsWith('AWS:') ? this.#byPassword.get(text.slice('AWS:'.length)) : undefined
   }
 
+  /** A bearer token of ECR Public; without an access key it is an anonymous one. */
+  mintBearer(where: Where, accessKeyId: string | undefined, ttlSeconds: number): BearerToken {
+    const token: BearerToken = {
+      account: where.account,
+      region: where.region,
+      text: randomBytes(900).toString('base64'),
+      accessKeyId,
+      expiresAt: Date.now() + ttlSeconds * 1000,
+    }
+    this.#bearers.set(token.text, token)
+    return token
+  }
+
+  bearerInHeader(authorization: string | undefined): BearerToken | undefined {
+    return this.#bearers.get(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '')
+  }
+
   expireAll(): void {
     for (const token of this.#byPassword.values()) token.expiresAt = 0
+    for (const token of this.#bearers.values()) token.expiresAt = 0
   }
 }

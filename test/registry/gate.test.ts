@@ -50,7 +50,7 @@ t.test('a request that can be read in two ways is refused', async t => {
 
 t.test('what the gate refuses over a socket reaches nobody and ends the connection', async t => {
   const { url, ecr } = await startMirror(t)
-  await new Promise(resolve => setTimeout(resolve, 100))
+  await ecr.arrived({ action: 'GetAuthorizationToken' })
   const before = ecr.requests.length
   const auth = `Connection: close\r\nAuthorization: ${authorization}\r\n`
   const rows: [string, string, number][] = [

@@ -111,7 +111,7 @@ async function readTo(lease: Lease, content: Content, end: number): Promise<bool
 
 async function until(reached: () => boolean): Promise<void> {
   for (let times = 0; !reached(); times++) {
-    if (times > 5000) throw new Error('It does not happen.')
+    if (times > 30_000) throw new Error('It does not happen.')
     await sleep(2)
   }
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
-import { authorize } from '../../src/upstream/authorize.js'
+import { authorize, REFUSALS } from '../../src/upstream/authorize.js'
 import { Token } from '../../src/upstream/ecr-token.js'
 import type { Answer, Send } from '../../src/upstream/send.js'
 import { answer, request, scripted, text, until } from './support/server.js'
@@ -21,11 +21,11 @@ interface Tokens {
 }
 
 function tokens(
-  renew: () => Promise<Token> = () => Promise.resolve(new Token('new', 10_000, 90_000)),
+  renew: () => Promise<Token> = () => Promise.resolve(new Token('Basic new', 10_000, 90_000)),
 ): Tokens {
   const source: Tokens = {
     renewals: 0,
-    current: () => Promise.resolve(new Token('old', 0, 80_000)),
+    current: () => Promise.resolve(new Token('Basic old', 0, 80_000)),
     renew: () => {
       source.renewals++
       return renew()
@@ -99,7 +99,7 @@ t.test('a token younger than five seconds is not renewed', async t => {
 })
 
 t.test('a token beyond its end is renewed however young', async t => {
-  const source: Tokens = { ...tokens(), current: () => Promise.resolve(new Token('old', 0, 2000)) }
+  const source: Tokens = { ...tokens(), current: () => Promise.resolve(new Token('Basic old', 0, 2000)) }
   const { send, asked } = scripted(answer(401), answer(200))
   await step(send, source, 2500)(request())
   t.equal(asked.length, 2)
@@ -171,9 +171,28 @@ t.test('when the renewal fails, what surely needs it is refused and what may not
 })
 
 t.test('a renewal that gives the same token does not send again', async t => {
-  const same = new Token('old', 0, 80_000)
+  const same = new Token('Basic old', 0, 80_000)
   const source: Tokens = { ...tokens(() => Promise.resolve(same)), current: () => Promise.resolve(same) }
   const { send, asked } = scripted(answer(401), answer(200))
   t.match(await thrown(step(send, source)(request())), { status: 503 })
   t.equal(asked.length, 1)
+})
+
+t.test('ECR Public refuses an old token by 400, which may also be about what was asked', async t => {
+  const publicStep = (send: Send, source: Tokens, age = 5000): Send =>
+    authorize(source, { upstream: 'public', refusals: REFUSALS.public, clock: { now: () => age } })(send)
+  const renewed = tokens()
+  const mended = scripted(answer(400, ''), answer(200, 'yes'))
+  t.equal((await publicStep(mended.send, renewed)(request())).statusCode, 200)
+  t.same(authorizations(mended.asked), ['Basic old', 'Basic new'])
+  const asked = scripted(answer(400, 'bad'), answer(400, 'bad'))
+  const passed = await publicStep(asked.send, tokens())(request())
+  t.equal(passed.statusCode, 400)
+  t.equal(await text(passed.body), 'bad')
+  const young = tokens()
+  t.equal((await publicStep(scripted(answer(400, 'bad')).send, young, 4000)(request())).statusCode, 400)
+  t.equal(young.renewals, 0)
+  const privateOne = tokens()
+  t.equal((await step(scripted(answer(400, 'bad')).send, privateOne)(request())).statusCode, 400)
+  t.equal(privateOne.renewals, 0, 'a private registry means what it says')
 })

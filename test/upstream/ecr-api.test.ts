@@ -49,7 +49,10 @@ t.test('a token comes with the time of its end', async t => {
       ],
     }),
   )
-  t.same(await api.issueToken(), { authorizationToken: token, expiresAt: new Date(1_700_000_000_500) })
+  t.same(await api.issueToken(), {
+    authorization: `Basic ${token}`,
+    expiresAt: new Date(1_700_000_000_500),
+  })
   t.equal(
     server.requests[0]?.headers['x-amz-target'],
     'AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken',
@@ -61,7 +64,7 @@ t.test('FIPS and dual-stack do not get in the way of an endpoint', async t => {
   const { api } = await apiFor(t, reply(200, { authorizationData: [{ authorizationToken: 'x' }] }), {
     ecr: { region: 'us-east-1', fips: true, dualStack: true },
   })
-  t.match(await api.issueToken(), { authorizationToken: 'x' })
+  t.match(await api.issueToken(), { authorization: 'Basic x' })
 })
 
 for (const [title, body] of Object.entries({

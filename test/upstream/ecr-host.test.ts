@@ -63,6 +63,43 @@ for (const host of [
   })
 }
 
+/** Each differs from a true host in one way. */
+function lookAlikes(): string[] {
+  const hosts = PRIVATE.map(([host]) => host.toLowerCase())
+  return [
+    ...hosts.map(host => `${host}.evil.example`),
+    ...hosts.map(host => `evil.${host}`),
+    ...hosts.map(host => `${host}@evil.example`),
+    ...hosts.map(host => `user@${host}`),
+    ...hosts.map(host => `${host}:443`),
+    ...hosts.map(host => host.replace(/\.([^.]+)$/, '-$1')),
+    ...hosts.map(host => host.replace('123456789012', '12345678901')),
+    ...hosts.map(host => host.replace('123456789012', '1234567890123')),
+    ...hosts.map(host => host.replace('ecr', 'eсr')),
+    ...hosts.map(host => host.replace('dkr', 'dkr.evil')),
+    ...hosts.map(host => `${host}\n`),
+    ...hosts.map(host => ` ${host}`),
+    ...['public.ecr.aws', 'ecr-public.aws.com'].flatMap(host => [
+      `x.${host}`,
+      `${host}.example`,
+      `${host}:443`,
+      `${host}/`,
+      host.replaceAll('.', '-'),
+      host.replace('public', 'pub1ic'),
+    ]),
+  ]
+}
+
+t.test('more than a hundred hosts that look like one are none', t => {
+  const all = new Set(lookAlikes())
+  t.ok(all.size > 100)
+  t.same(
+    [...all].filter(host => parseEcrHost(host)),
+    [],
+  )
+  t.end()
+})
+
 t.test('layers come from the bucket of the region and partition alone', t => {
   const host = (text: string): PrivateEcrHost => parseEcrHost(text) as PrivateEcrHost
   t.same(layerBucketHosts(host('123456789012.dkr-ecr.eu-west-1.on.aws')), [

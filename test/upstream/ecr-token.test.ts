@@ -40,7 +40,7 @@ function rig(
 }
 
 function issued(call: number, life = 12 * HOUR): IssuedToken {
-  return { authorizationToken: `token${call}`, expiresAt: new Date(Date.now() + life) }
+  return { authorization: `Basic token${call}`, expiresAt: new Date(Date.now() + life) }
 }
 
 class SdkError extends Error {
@@ -64,7 +64,7 @@ t.test('a thousand that ask cost one call', async t => {
 })
 
 t.test('a token shows itself to nobody who prints it', async t => {
-  const { source } = rig(t, () => ({ authorizationToken: 'canary', expiresAt: undefined }))
+  const { source } = rig(t, () => ({ authorization: 'Basic canary', expiresAt: undefined }))
   const token = await source.current(never)
   t.notMatch(inspect(token, { depth: 9, showHidden: true }), /canary/)
   t.notMatch(JSON.stringify({ token }), /canary/)
@@ -90,7 +90,7 @@ for (const [title, expiresAt] of [
   ['in a hundred years', new Date(Date.now() + 100 * 365 * 24 * HOUR)],
 ] as const) {
   t.test(`an expiry ${title} means twelve hours, and no loop of renewals`, async t => {
-    const { source, calls, clock } = rig(t, call => ({ authorizationToken: `token${call}`, expiresAt }))
+    const { source, calls, clock } = rig(t, call => ({ authorization: `Basic token${call}`, expiresAt }))
     for (let i = 0; i < 50; i++) await source.current(never)
     t.equal(calls(), 1)
     t.equal(source.state().expiresIn, 12 * HOUR)
@@ -245,6 +245,6 @@ t.test('a closed source makes no more calls', async t => {
 
 t.test('a token is as long as it is', t => {
   const long = 'x'.repeat(16 * 1024)
-  t.equal(new Token(long, 0, 1).authorization, `Basic ${long}`)
+  t.equal(new Token(`Basic ${long}`, 0, 1).authorization, `Basic ${long}`)
   t.end()
 })

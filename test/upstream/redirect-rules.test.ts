@@ -1,4 +1,5 @@
 import t from 'tap'
+import { PUBLIC_LAYER_HOSTS } from '../../src/upstream/ecr-host.js'
 import { createRedirectRules } from '../../src/upstream/redirect-rules.js'
 
 const BUCKET = 'prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com'
@@ -66,5 +67,19 @@ t.test('only what was listed by its own name may lead to this machine', t => {
   t.equal(listed.trustOf('layers.internal', 8443), 'public')
   t.equal(listed.trustOf('b.s3.eu-west-1.amazonaws.com', 443), 'private')
   t.equal(listed.trustOf('elsewhere', 443), 'public')
+  t.end()
+})
+
+t.test('blobs of ECR Public come from its two CloudFront hosts and no other', t => {
+  const rules = createRedirectRules(undefined, PUBLIC_LAYER_HOSTS)
+  for (const host of PUBLIC_LAYER_HOSTS) t.ok(rules.allows(new URL(`https://${host}/v2/x?Expires=1`)), host)
+  for (const url of [
+    'https://d111111abcdef8.cloudfront.net/',
+    'https://cloudfront.net/',
+    `http://${PUBLIC_LAYER_HOSTS[0]}/`,
+    `https://${PUBLIC_LAYER_HOSTS[0]}.evil.example/`,
+    `https://${PUBLIC_LAYER_HOSTS[0]}:8443/`,
+  ])
+    t.notOk(rules.allows(new URL(url)), url)
   t.end()
 })

@@ -7,8 +7,8 @@ import { answer, failure, request, scripted } from './support/server.js'
 const put = { action: 'PutImage', method: 'PUT' } as const
 
 t.test('ECR allows ten manifests a second by default', t => {
-  t.equal(DEFAULT_QUOTAS.PutImage, 10)
-  t.equal(DEFAULT_QUOTAS.GetDownloadUrlForLayer, 3000)
+  t.equal(DEFAULT_QUOTAS.private.PutImage, 10)
+  t.equal(DEFAULT_QUOTAS.private.GetDownloadUrlForLayer, 3000)
   t.end()
 })
 

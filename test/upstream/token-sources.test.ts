@@ -1,20 +1,19 @@
 import t from 'tap'
 import { parseEcrHost, type PrivateEcrHost } from '../../src/upstream/ecr-host.js'
-import type { EcrApi, EcrApiSettings } from '../../src/upstream/ecr-api.js'
-import { createTokenSources } from '../../src/upstream/token-sources.js'
+import { createTokenSources, type TokenIssuer } from '../../src/upstream/token-sources.js'
 import { never } from './support/server.js'
 
 const host = (account: string, region = 'us-east-1'): PrivateEcrHost =>
   parseEcrHost(`${account}.dkr.ecr.${region}.amazonaws.com`) as PrivateEcrHost
 
-function apis(): { create: (settings: EcrApiSettings) => EcrApi; calls: number; open: number } {
+function apis(): { create: () => TokenIssuer; calls: number; open: number } {
   const state = {
     calls: 0,
     open: 0,
-    create: (): EcrApi => {
+    create: (): TokenIssuer => {
       state.open++
       return {
-        issueToken: () => Promise.resolve({ authorizationToken: `t${++state.calls}`, expiresAt: undefined }),
+        issueToken: () => Promise.resolve({ authorization: `Basic t${++state.calls}`, expiresAt: undefined }),
         close: () => state.open--,
       }
     },
@@ -25,8 +24,8 @@ function apis(): { create: (settings: EcrApiSettings) => EcrApi; calls: number; 
 t.test('accounts of one region and credentials share a token', async t => {
   const state = apis()
   const sources = createTokenSources(state.create)
-  const one = sources.open(host('111111111111'), {}, undefined)
-  const two = sources.open(host('222222222222'), {}, undefined)
+  const one = sources.open({ ecr: host('111111111111'), credentials: {} })
+  const two = sources.open({ ecr: host('222222222222'), credentials: {} })
   t.equal(await one.current(never), await two.current(never))
   t.equal(state.calls, 1)
   one.close()
@@ -41,12 +40,12 @@ t.test('another region, role, profile or API has a token of its own', async t =>
   const state = apis()
   const sources = createTokenSources(state.create)
   const all = [
-    sources.open(host('111111111111'), {}, undefined),
-    sources.open(host('111111111111', 'eu-west-1'), {}, undefined),
-    sources.open(host('111111111111'), { roleArn: 'a' }, undefined),
-    sources.open(host('111111111111'), { roleArn: 'a', externalId: 'b' }, undefined),
-    sources.open(host('111111111111'), { profile: 'a' }, undefined),
-    sources.open(host('111111111111'), {}, 'http://api'),
+    sources.open({ ecr: host('111111111111'), credentials: {} }),
+    sources.open({ ecr: host('111111111111', 'eu-west-1'), credentials: {} }),
+    sources.open({ ecr: host('111111111111'), credentials: { roleArn: 'a' } }),
+    sources.open({ ecr: host('111111111111'), credentials: { roleArn: 'a', externalId: 'b' } }),
+    sources.open({ ecr: host('111111111111'), credentials: { profile: 'a' } }),
+    sources.open({ ecr: host('111111111111'), credentials: {}, apiEndpoint: 'http://api' }),
   ]
   const tokens = await Promise.all(all.map(source => source.current(never)))
   t.equal(new Set(tokens).size, all.length)
@@ -57,9 +56,9 @@ t.test('another region, role, profile or API has a token of its own', async t =>
 t.test('a source that is opened anew before the old one is closed keeps its token', async t => {
   const state = apis()
   const sources = createTokenSources(state.create)
-  const before = sources.open(host('111111111111'), {}, undefined)
+  const before = sources.open({ ecr: host('111111111111'), credentials: {} })
   const token = await before.current(never)
-  const after = sources.open(host('111111111111'), {}, undefined)
+  const after = sources.open({ ecr: host('111111111111'), credentials: {} })
   before.close()
   t.equal(await after.current(never), token)
   after.close()
