@@ -1,15 +1,13 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Test } from 'tap'
 import { writeBuildContext } from './support/build-context.js'
-import { startContainerd } from './support/containerd.js'
-import { startDaemon } from './support/daemon.js'
+import { startDockerd } from './support/dockerd.js'
 import { FAR_SIDES } from './support/far-side.js'
 import { USER } from './support/mirror-process.js'
 import { pullsCostNothing } from './support/pulls-cost-nothing.js'
 import { needs, needsRoot } from './support/required-packages.js'
-import { runClient, succeed, type ClientOptions } from './support/run-client.js'
+import { runClient, succeed } from './support/run-client.js'
 import { setStage } from './support/stage.js'
 
 t.jobs = 2
@@ -76,32 +74,6 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     t.match(missing.output, /manifest unknown|not found/, 'with the reason')
     stage.assertNothingLeaked(t)
   })
-}
-
-/** Starts a dockerd that keeps to `directory` and leaves the network alone; returns what the CLI needs for it. */
-async function startDockerd(t: Test, directory: string): Promise<ClientOptions> {
-  const containerd = await startContainerd(t, join(directory, 'containerd'))
-  const [socket, config] = [join(directory, 'docker.sock'), join(directory, 'docker-config')]
-  await mkdir(config)
-  await startDaemon(
-    t,
-    [
-      'dockerd',
-      ...['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec')],
-      ...[
-        '--pidfile',
-        join(directory, 'docker.pid'),
-        '--host',
-        `unix://${socket}`,
-        '--containerd',
-        containerd,
-      ],
-      ...['--storage-driver', 'vfs', '--bridge', 'none', '--iptables=false', '--ip6tables=false'],
-    ],
-    { ready: output => output.includes('API listen on') },
-  )
-  const env = { DOCKER_HOST: `unix://${socket}`, DOCKER_CONFIG: config, DOCKER_BUILDKIT: '0' }
-  return { env, seconds: 120 }
 }
 
 function digestIn(output: string): string | undefined {
