@@ -28,8 +28,11 @@ export interface EcrApi {
   close(): void
 }
 
-/** The SDK's own default is no limit at all, and without the last of these a warning instead of one. */
-const REQUEST_HANDLER = { connectionTimeout: 3000, requestTimeout: 5000, throwOnRequestTimeout: true }
+/**
+ * Times in milliseconds for calls to AWS. The SDK's own default is no limit at all, and without the last of these a
+ * warning instead of one.
+ */
+export const REQUEST_HANDLER = { connectionTimeout: 3000, requestTimeout: 5000, throwOnRequestTimeout: true }
 
 /** Base64, and as long as a header can be. */
 const AUTHORIZATION_TOKEN = /^[A-Za-z0-9+/_-]{1,131072}={0,2}$/
@@ -66,7 +69,8 @@ function endpointOf(ecr: EcrApiSettings['ecr'], apiEndpoint: string | undefined)
   return { ...(ecr.fips && { useFipsEndpoint: true }), ...(ecr.dualStack && { useDualstackEndpoint: true }) }
 }
 
-function credentialsOf(
+/** The part of an AWS client's configuration that says where its credentials come from. */
+export function credentialsOf(
   region: string,
   { profile, roleArn, externalId, sessionName }: CredentialSettings,
 ): object {
