@@ -3,7 +3,7 @@ import { OutOfTime } from './out-of-time.js'
 
 /** Why nothing came back over the network. `other` is anything else. */
 export type FailureKind =
-  'dns' | 'refused' | 'slow' | 'broken' | 'certificate' | 'no-tls' | 'internal' | 'other'
+  'dns' | 'refused' | 'slow' | 'broken' | 'certificate' | 'no-tls' | 'internal' | 'proxy' | 'other'
 
 export interface Failure {
   readonly kind: FailureKind
@@ -51,6 +51,8 @@ export function failureOf(error: unknown): Failure {
 function kindOf(error: Error): FailureKind | undefined {
   if (error instanceof OutOfTime) return 'slow'
   if (error instanceof AddressRefused) return 'internal'
+  // undici says so with the error of a request that was given up.
+  if (/^Proxy response/.test(error.message)) return 'proxy'
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   return BY_CODE[code] ?? BY_NAME[error.name] ?? (CERTIFICATE.test(code) ? 'certificate' : undefined)
 }
@@ -63,5 +65,7 @@ export function wordsOf(error: unknown): string {
   // Of several addresses that were tried, each has its own error, and the whole has no words.
   const several = error instanceof AggregateError ? error.errors : []
   const words = error.message === '' ? several.map(wordsOf).join('; ') : error.message
-  return (words === '' ? error.name : words).slice(0, LONGEST)
+  // What the AWS SDK adds for its own users is on lines of its own.
+  const [first = ''] = words.split('\n')
+  return (first === '' ? error.name : first).slice(0, LONGEST)
 }

@@ -1,7 +1,7 @@
 import { REQUEST_HANDLER, credentialsOf } from '../upstream/ecr-api.js'
 import type { PrivateEcrHost } from '../upstream/ecr-host.js'
 import { untilAborted } from '../until-aborted.js'
-import { awsProblemOf } from './aws-problem.js'
+import { awsProblemOf, type AwsProblem } from './aws-problem.js'
 import { readClock, type ClockReading } from './clock.js'
 import { sourceOf, type CredentialSource } from './credential-source.js'
 import type { CredentialGroup } from './credential-groups.js'
@@ -9,6 +9,15 @@ import { failed, ok, skipped, warning, type Finding } from './finding.js'
 
 const REACH_STS =
   'check the way to sts.<region>.amazonaws.com (network, VPC endpoint sts) and AWS_ENDPOINT_URL_STS; the AWS SDK does not use HTTPS_PROXY'
+
+/** What says that credentials are no good; anything else keeps only STS from telling whose they are. */
+const ABOUT_CREDENTIALS: readonly AwsProblem['kind'][] = [
+  'no-credentials',
+  'expired',
+  'wrong-keys',
+  'role',
+  'clock',
+]
 
 export interface CheckedIdentity {
   readonly finding: Finding
@@ -36,7 +45,7 @@ export async function checkIdentity(group: CredentialGroup, signal: AbortSignal)
   } catch (error) {
     const cause: unknown = signal.aborted ? signal.reason : error
     const problem = awsProblemOf(cause, credentials, 'STS', REACH_STS)
-    const needless = problem.kind === 'unreachable' && source?.bySts === false
+    const needless = !ABOUT_CREDENTIALS.includes(problem.kind) && source?.bySts === false
     const finding = needless
       ? warning(
           name,

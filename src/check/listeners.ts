@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.js'
 import { codeOf } from '../store/file-system.js'
 import { readBody } from '../upstream/read-body.js'
 import { wordsOf } from './failure.js'
+import { isOwnLogin } from './own-login.js'
 import { failed, ok, type Finding } from './finding.js'
 
 /** How long a port may take to say what it is, in milliseconds. */
@@ -21,11 +22,11 @@ const Live = z.object({ live: z.literal(true) })
 export async function checkListeners(config: Config, signal: AbortSignal): Promise<Finding[]> {
   const { listen, operations, tls } = config
   const scheme = tls.length > 0 ? 'https' : 'http'
-  const data = listen.map(address => checkPort('listen', address, () => isRegistry(address, scheme, signal)))
-  return Promise.all([
-    ...data,
-    checkPort('operations', operations.listen, () => isLive(operations.listen, signal)),
-  ])
+  const isRunning = operations.listen.port === 0 ? Promise.resolve(false) : isLive(operations.listen, signal)
+  const data = listen.map(address =>
+    checkPort('listen', address, () => isMirror(address, scheme, isRunning, signal)),
+  )
+  return Promise.all([...data, checkPort('operations', operations.listen, () => isRunning)])
 }
 
 async function checkPort(
@@ -70,10 +71,19 @@ function bindAndClose({ host, port }: ListenAddress): Promise<void> {
   })
 }
 
-/** Every answer of a mirror below `/v2/` says which protocol this is. */
-async function isRegistry(address: ListenAddress, scheme: string, signal: AbortSignal): Promise<boolean> {
+/**
+ * Every answer of a mirror below `/v2/` says which protocol this is, as do those of other registries. It is a mirror's
+ * when its login says so, or `isRunning`.
+ */
+async function isMirror(
+  address: ListenAddress,
+  scheme: string,
+  isRunning: Promise<boolean>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const answer = await ask(`${scheme}://${reachable(address)}`, '/v2/', signal)
-  return answer?.headers['docker-distribution-api-version'] !== undefined
+  if (answer?.headers['docker-distribution-api-version'] === undefined) return false
+  return isOwnLogin(answer.headers) || isRunning
 }
 
 async function isLive(address: ListenAddress, signal: AbortSignal): Promise<boolean> {

@@ -6,8 +6,9 @@ import { ok, warning, type Finding } from './finding.js'
 const NAME = 'passwords on the way'
 
 /** Whether passwords cross a network readable. */
-export function checkPasswordsOnTheWay({ listen, tls, publicUrl }: Config): Finding {
+export function checkPasswordsOnTheWay({ listen, tls, publicUrl, users }: Config): Finding {
   if (tls.length > 0) return ok(NAME, 'clients connect by TLS')
+  if (users.htpasswd === undefined && users.plain.length === 0) return ok(NAME, 'nobody has one')
   const open = listen.filter(({ host }) => !isLoopback(host))
   if (open.length === 0) return ok(NAME, 'plain HTTP, on the loopback only')
   if (publicUrl?.startsWith('https://')) return ok(NAME, `plain HTTP behind ${publicUrl}, where TLS ends`)

@@ -5,6 +5,7 @@ import type { Upstream } from '../upstream/upstream.js'
 import { askBare, type BareAnswer } from './bare-request.js'
 import { readClock, type ClockReading } from './clock.js'
 import { failureOf, type Failure } from './failure.js'
+import { isOwnLogin } from './own-login.js'
 import { failed, ok, skipped, type Finding } from './finding.js'
 
 export interface CheckedUpstream {
@@ -61,7 +62,7 @@ function judge(name: string, answer: BareAnswer, { settings, hasToken, ms }: Abo
   const said = ociErrorIn(text)?.message
   const words = said === undefined || said === '' ? '' : `: ${said.slice(0, 300)}`
   const told = `GET /v2/ ${status} in ${ms} ms`
-  if (status === LOOP_DETECTED || isMirror(answer)) return loop(name, settings)
+  if (status === LOOP_DETECTED || isOwnLogin(answer.headers)) return loop(name, settings)
   if (!isRegistry(answer))
     return failed(
       name,
@@ -88,7 +89,7 @@ async function refusedToken(name: string, upstream: Upstream, signal: AbortSigna
   const bare = await askBare(upstream.settings, signal).catch(() => undefined)
   const clock = bare && readClock(`the upstream ${upstream.name}`, bare.headers.date)
   const { settings } = upstream
-  if (bare && (bare.status === LOOP_DETECTED || isMirror(bare)))
+  if (bare && (bare.status === LOOP_DETECTED || isOwnLogin(bare.headers)))
     return { finding: loop(name, settings), clock }
   const finding = failed(
     name,
@@ -96,11 +97,6 @@ async function refusedToken(name: string, upstream: Upstream, signal: AbortSigna
     'it is a registry of another partition or region than the token is for, or none of ECR: check host, endpoint, credentials and the clock',
   )
   return { finding, clock }
-}
-
-/** What this program's own login asks for. */
-function isMirror({ headers }: BareAnswer): boolean {
-  return /realm="ecr-mirror"/.test(String(headers['www-authenticate']))
 }
 
 /** ECR answers 401 without the header that says which protocol this is, but with a realm. */
@@ -133,6 +129,7 @@ const WHAT: Readonly<Record<Failure['kind'], string>> = {
   certificate: 'the TLS certificate of % is not trusted',
   'no-tls': '% does not speak TLS',
   internal: '% leads to an internal address, to which nothing connects unasked',
+  proxy: '% cannot be reached through HTTPS_PROXY',
   other: '% cannot be asked',
 }
 
@@ -146,5 +143,6 @@ const ADVICE: Readonly<Record<Failure['kind'], string>> = {
   'no-tls':
     'endpoint has to begin with http:// for a server without TLS; look at its port and at HTTPS_PROXY',
   internal: 'if that place is meant, name it as endpoint',
+  proxy: 'have the proxy let CONNECT to that host pass, or name the host in NO_PROXY',
   other: 'check host, endpoint and proxies',
 }

@@ -7,14 +7,15 @@ const NAME = 'users'
 
 /** Who can log in. `nobody` is why the configuration by itself lets nobody in. */
 export async function checkUsers(config: Config, nobody: readonly string[]): Promise<Finding[]> {
-  if (nobody.length > 0) return nobody.map(line => failed(NAME, line, 'the mirror does not start without'))
+  if (nobody.length > 0)
+    return nobody.map(line => failed(NAME, line, 'add one; the mirror does not start without'))
   try {
     const { users, warnings } = await readUsers(config)
     const weak = warnings.map(line => warning(NAME, line, 'the password may stay the same'))
     return [count(users.size, config), ...weak]
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    return error.lines.map(line => failed(NAME, line, 'the mirror does not start with this file'))
+    return error.lines.map(line => failed(NAME, line, 'mend it; the mirror does not start with it'))
   }
 }
 

@@ -10,6 +10,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hash as hashBcrypt } from '@node-rs/bcrypt'
@@ -426,6 +428,22 @@ t.test('upstream: a server that speaks no HTTP, and one that speaks no TLS', asy
   isWrong(t, await plain.check(), /upstream main: .*does not speak TLS.*http:\/\//)
 })
 
+t.test('upstream: a proxy that lets nothing pass', async t => {
+  const proxy = createServer().on('connect', (_request, socket) => {
+    socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n')
+  })
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => proxy.close())
+  const { port } = proxy.address() as AddressInfo
+  setEnvironment(t, { HTTPS_PROXY: `http://127.0.0.1:${port}` })
+  const { check } = await start(t, { upstream: () => ({ endpoint: 'https://registry.invalid' }) })
+  isWrong(
+    t,
+    await check(),
+    /upstream main: .* cannot be reached through HTTPS_PROXY: Proxy response \(403\).*NO_PROXY/,
+  )
+})
+
 t.test('upstream: a certificate that is not trusted', async t => {
   const directory = t.testdir({})
   const tls = makeCertificate(directory, '123456789012.dkr.ecr.us-east-1.amazonaws.com', 'far')
@@ -625,6 +643,11 @@ t.test('listener: somebody else has the port', async t => {
     /listen 127\.0\.0\.1:\d+: somebody else has it: .*ss -ltnp/,
     /operations .*: somebody else has it/,
   )
+  const registry = await serve(t, (_request, response) => {
+    response.writeHead(200, { 'docker-distribution-api-version': 'registry/2.0' }).end('{}')
+  })
+  const beside = await start(t, { settings: { listen: `127.0.0.1:${registry.port}` } })
+  isWrong(t, await beside.check(), /listen 127\.0\.0\.1:\d+: somebody else has it/)
   const { check: elsewhere } = await start(t, { settings: { listen: '192.0.2.1:5000' } })
   isWrong(t, await elsewhere(), /listen 192\.0\.2\.1:5000: this machine has no such address/)
 })
