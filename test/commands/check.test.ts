@@ -393,6 +393,13 @@ t.test('token: the API is out of reach, or is something else', async t => {
   isWrong(t, await other.check(), /token of main: .*apiEndpoint/)
 })
 
+t.test('token: the API takes the connection and never answers', async t => {
+  const { check } = await start(t, { ecr: { knobs: { hang: { GetAuthorizationToken: 9 } } } })
+  const began = performance.now()
+  isWrong(t, await check(), /token of main: the ECR API cannot be reached: .*VPC endpoint ecr\.api/)
+  t.ok(performance.now() - began < 15_000)
+})
+
 t.test('upstream: nobody listens there', async t => {
   const port = await freePort()
   const { check } = await start(t, { upstream: () => ({ endpoint: `http://127.0.0.1:${port}` }) })
@@ -491,6 +498,20 @@ t.test('upstream: it leads back to the mirror', async t => {
     /upstream main: a mirror like this one answers there.*endpoint http:\/\/127\.0\.0\.1:\d+ is the mirror's own/,
   )
   t.match(result.out, /^✓ listen .*a running mirror answers/m)
+})
+
+t.test('upstream: it leads back to a mirror, as is seen without a token too', async t => {
+  const own = await serve(t, (_request, response) => void response.writeHead(508).end())
+  const known = await start(t, { upstream: () => ({ endpoint: own.origin }) })
+  isWrong(t, await known.check(), /upstream main: a mirror like this one answers there/)
+  const another = await serve(t, (_request, response) => {
+    response.writeHead(401, { 'www-authenticate': 'Basic realm="ecr-mirror"' }).end()
+  })
+  const withoutToken = await start(t, {
+    ecr: { knobs: { iamDenied: { GetAuthorizationToken: true } } },
+    upstream: () => ({ endpoint: another.origin }),
+  })
+  isWrong(t, await withoutToken.check(), /token of main: /, /upstream main: a mirror like this one/)
 })
 
 t.test('redirect: a host that is not listed', async t => {
@@ -662,4 +683,23 @@ t.test('passwords: plain HTTP for other machines is a warning, unless TLS ends b
     settings: { listen: `0.0.0.0:${port}`, publicUrl: 'https://mirror.internal' },
   })
   t.match((await behind.check()).out, /^✓ passwords on the way/m)
+})
+
+t.test('the example in the README is what comes', async t => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const [, example = ''] = /^\$ ecr-mirror check [^\n]*\n(.*?)^```/ms.exec(readme) ?? []
+  const { check, directory } = await start(t, {
+    ecr: { knobs: { iamDenied: { GetAuthorizationToken: true } } },
+  })
+  mkdirSync(join(directory, 'cache'), { mode: 0o700 })
+  const { out, err } = await check()
+  // What differs from machine to machine.
+  const same = (text: string): string =>
+    text
+      .replace(/\S*mirror\.(?:yaml|json)/, 'FILE')
+      .replace(/\/[\w./-]*(?:users|ecr-mirror\/users\.htpasswd|cache|cache\/ecr-mirror)(?=[):])/g, 'PATH')
+      .replace(/PATH: \S+, /, 'PATH: KIND, ')
+      .replace(/\d+(?:\.\d+)?/g, '0')
+      .replace(/(?<=clock of ).*|(?<=agrees with that of ).*/, 'WHOM')
+  t.equal(same(out + err), same(example))
 })
