@@ -32,7 +32,10 @@ export async function makeRules(config: Config, deps: UpstreamDeps): Promise<Mad
   return { rules, upstreams, warnings }
 }
 
-async function readUsers(config: Config): Promise<{ users: Users; warnings: readonly string[] }> {
+/** Everybody who can log in, with warnings for the log. Throws a ConfigError when the users file cannot be used. */
+export async function readUsers(
+  config: Config,
+): Promise<{ readonly users: Users; readonly warnings: readonly string[] }> {
   const { htpasswd } = config.users
   const plain = await hashPlainUsers(config.users.plain)
   if (htpasswd === undefined) return { users: plain, warnings: [] }

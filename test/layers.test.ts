@@ -20,7 +20,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   registry: ['oci', 'access', 'upstream', 'store', 'events'],
   operations: ['oci', 'access', 'upstream', 'store', 'events'],
   app: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'registry', 'operations'],
-  commands: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'app'],
+  check: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'app'],
+  commands: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'app', 'check'],
   main: ['config', 'app', 'commands'],
 }
 
@@ -40,6 +41,8 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   ['operations', 'registry/once-over.ts'],
   // The log is there before the app is.
   ['commands', 'operations/log.ts'],
+  // How sizes are written for people.
+  ['check', 'commands/in-units.ts'],
   // What is said over the socket in the cache directory.
   ['commands', 'operations/control.ts'],
 ]

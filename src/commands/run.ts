@@ -3,6 +3,7 @@ import { ConfigError } from '../config/config-error.js'
 import type { Flags } from '../config/flags.js'
 import { suggestion } from '../config/suggestion.js'
 import { VERSION } from '../version.js'
+import { checkMirror, type CheckFlags } from './check.js'
 import { hashPasswordLine } from './hash-password.js'
 import { healthcheck } from './healthcheck.js'
 import { printImages } from './images.js'
@@ -89,6 +90,18 @@ export async function run(
       .option('--config <file>', 'configuration file, YAML or JSON')
       .option('--registry <host>', 'ECR host instead of the configured upstreams; repeatable', collect)
       .option('--cache <directory>', 'the cache directory, instead of the configured one')
+
+  aboutCache('check', 'look at all that a mirror with this configuration needs; safe beside a running mirror')
+    .option('--image <image>', 'an image to fetch a layer of, instead of one that the registry lists')
+    .option('--json', 'for machines')
+    .addHelpText(
+      'after',
+      examples(
+        'ecr-mirror check --config mirror.yaml',
+        'ecr-mirror check --registry 123456789012.dkr.ecr.us-east-1.amazonaws.com --image team/app:1.0 --json',
+      ),
+    )
+    .action((flags: CheckFlags) => checkMirror(flags, surroundings))
 
   aboutCache('warm', 'fill the cache with images from their registries; safe beside a running mirror')
     .argument(

@@ -8,7 +8,10 @@ export interface CredentialSettings {
   readonly sessionName?: string | undefined
 }
 
-/** The SDK's own default is no limit at all, and without the last of these a warning instead of one. */
+/**
+ * Times in milliseconds for calls to AWS. The SDK's own default is no limit at all, and without the last of these a
+ * warning instead of one.
+ */
 export const REQUEST_HANDLER = { connectionTimeout: 3000, requestTimeout: 5000, throwOnRequestTimeout: true }
 
 /** Base64, and as long as a header can be. */

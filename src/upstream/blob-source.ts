@@ -173,11 +173,10 @@ export function createBlobSource({
   }
 
   function redirectRefused(url: URL): OciError {
-    return broken(
+    return new RedirectRefused(
       `ecr-mirror: the upstream "${upstream}" redirects blobs to a place that is not among its redirectHosts; ` +
         'its operator has to add that host there, if it is meant.',
-      // The host is for the log; nothing else of the URL is.
-      new Error(`redirected to ${url.host}`),
+      url,
     )
   }
 
@@ -216,6 +215,18 @@ export function createBlobSource({
       if (error instanceof RangeNotSatisfiable && error.size !== undefined) return { size: error.size }
       throw error
     }
+  }
+}
+
+/** A redirect led to a place that is not allowed. */
+export class RedirectRefused extends OciError {
+  /** Host, and port unless it is the scheme's own; for the operator, and no client. */
+  readonly host: string
+
+  constructor(message: string, url: URL) {
+    // The host is for the log; nothing else of the URL is.
+    super('UNKNOWN', message, { status: 502, cause: new Error(`redirected to ${url.host}`) })
+    this.host = url.host
   }
 }
 

@@ -64,7 +64,7 @@ export function connectionError(error: unknown, place: string, action?: EcrActio
       cause: error,
     })
   }
-  if (code.includes('CERT') || code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL')) {
+  if (/CERT|UNABLE_TO_VERIFY|^ERR_(?:TLS|SSL)/.test(code)) {
     return new OciError(
       'UNKNOWN',
       `ecr-mirror does not trust the TLS certificate of ${place}; its operator has to check the ` +

@@ -9,8 +9,13 @@ export interface TestCertificate {
   readonly pem: string
 }
 
-/** Makes a certificate for a host name, in a directory that the test removes. */
-export function makeCertificate(directory: string, hostName: string, file = hostName): TestCertificate {
+/** Makes a certificate for a host name, in a directory that the test removes, valid for `days`. */
+export function makeCertificate(
+  directory: string,
+  hostName: string,
+  file = hostName,
+  days = 2,
+): TestCertificate {
   const [key, certificate] = [join(directory, `${file}.key`), join(directory, `${file}.crt`)]
   execFileSync(
     'openssl',
@@ -24,7 +29,7 @@ export function makeCertificate(directory: string, hostName: string, file = host
         'ec_paramgen_curve:prime256v1',
         '-nodes',
         '-days',
-        '2',
+        String(days),
       ],
       ...['-keyout', key, '-out', certificate, '-subj', `/CN=${hostName}`],
       ...['-addext', `subjectAltName=DNS:${hostName}`],

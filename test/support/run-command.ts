@@ -1,6 +1,7 @@
 import { Readable, Writable } from 'node:stream'
 import { createApp } from '../../src/app.js'
 import { run } from '../../src/commands/run.js'
+import type { Environment } from '../../src/config/environment.js'
 import type { Surroundings } from '../../src/commands/surroundings.js'
 
 export interface CommandResult {
@@ -9,11 +10,15 @@ export interface CommandResult {
   readonly err: string
 }
 
-/** Runs a command in this process, with standard streams of its own. */
-export async function runCommand(args: readonly string[], interrupt?: AbortSignal): Promise<CommandResult> {
+/** Runs a command in this process, with standard streams and an environment of its own. */
+export async function runCommand(
+  args: readonly string[],
+  interrupt?: AbortSignal,
+  env: Environment = {},
+): Promise<CommandResult> {
   const [out, err] = [new Collected(), new Collected()]
   const surroundings = {
-    env: {},
+    env,
     stdin: Readable.from([]),
     stdout: out,
     stderr: err,

@@ -1,0 +1,48 @@
+import { once } from 'node:events'
+import { request, type RequestListener } from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+
+/** A port of the loopback on which nobody listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
+
+/** Holds a port of the loopback, without a word to whoever connects. */
+export async function holdPort(t: Test): Promise<number> {
+  const server = createServer(socket => void socket.destroy()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => new Promise(resolve => server.close(resolve)))
+  return (server.address() as AddressInfo).port
+}
+
+/** Passes everything on to `origin`, whose clock it makes go `ahead` milliseconds. */
+export function withClockAhead(origin: string, ahead: number): RequestListener {
+  return (near, answer) => {
+    const far = request(
+      origin + (near.url ?? ''),
+      { method: near.method, headers: near.headers },
+      response => {
+        const date = new Date(Date.now() + ahead).toUTCString()
+        answer.writeHead(response.statusCode ?? 502, { ...response.headers, date })
+        response.pipe(answer)
+      },
+    )
+    near.pipe(far)
+  }
+}
+
+/** An STS that refuses whatever it is asked (AWS query protocol, "Common errors"). */
+export function refusingSts(status: number, code: string, message: string): RequestListener {
+  return (near, answer) => {
+    near.resume()
+    answer.writeHead(status, { 'content-type': 'text/xml' })
+    answer.end(
+      `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error><RequestId>1</RequestId></ErrorResponse>`,
+    )
+  }
+}
