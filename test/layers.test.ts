@@ -20,7 +20,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   registry: ['oci', 'access', 'upstream', 'store', 'events'],
   operations: ['oci', 'access', 'upstream', 'store', 'events'],
   app: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'registry', 'operations'],
-  commands: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'app'],
+  // What clients need is told it, and looks nothing up.
+  'client-config': [],
+  commands: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'client-config', 'app'],
   main: ['config', 'app', 'commands'],
 }
 
