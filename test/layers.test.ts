@@ -157,6 +157,9 @@ t.test('every import that a room must not have is seen', t => {
   t.same(offence('registry/gate.ts', "import { x } from '../app.js'"), [
     'src/registry/gate.ts imports src/app.ts',
   ])
+  t.same(offence('client-config/docker.ts', "import { x } from '../config/schema.js'"), [
+    'src/client-config/docker.ts imports src/config/schema.ts',
+  ])
   t.same(offence('app.ts', "import { x } from './main.js'"), ['src/app.ts imports src/main.ts'])
   t.same(offence('app.ts', 'const a = 1\nprocess.exit(a)'), ['src/app.ts:2 uses process'])
   t.same(offence('app.ts', 'globalThis.process.exit(1)'), ['src/app.ts:1 uses process'])

@@ -9,12 +9,16 @@ export interface CommandResult {
   readonly err: string
 }
 
-/** Runs a command in this process, with standard streams of its own. */
-export async function runCommand(args: readonly string[], interrupt?: AbortSignal): Promise<CommandResult> {
+/** Runs a command in this process, with standard streams of its own; `input` is what comes from the first. */
+export async function runCommand(
+  args: readonly string[],
+  interrupt?: AbortSignal,
+  input = '',
+): Promise<CommandResult> {
   const [out, err] = [new Collected(), new Collected()]
   const surroundings = {
     env: {},
-    stdin: Readable.from([]),
+    stdin: Readable.from(input === '' ? [] : [input]),
     stdout: out,
     stderr: err,
     onHangup: () => undefined,

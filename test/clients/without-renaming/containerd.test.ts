@@ -11,7 +11,8 @@ const required = { ...needs('containerd', 'ctr', 'skopeo'), ...needsRoot() }
 t.test('containerd keeps ECR names with the files of client-config', required, async t => {
   const stage = await setNamedStage(t, await scratch(t))
   const { directory, ecr, link, one, other, hub } = stage
-  const hosts = ['--hosts-dir', join(await stage.clientFiles('containerd'), 'etc/containerd/certs.d')]
+  const root = await stage.clientFiles('containerd')
+  const hosts = ['--hosts-dir', join(root, 'etc/containerd/certs.d')]
   const socket = await startContainerd(t, join(directory, 'containerd'))
   const ctr = (...args: string[]) => succeed('ctr', ['-a', socket, ...args])
   const pull = (image: string) =>
@@ -63,5 +64,12 @@ t.test('containerd keeps ECR names with the files of client-config', required, a
   await ctr('images', 'tag', pushed, foreign)
   const refused = await runClient('ctr', ['-a', socket, 'images', 'push', ...hosts, foreign])
   t.not(refused.code, 0, 'but not behind the prefix')
+
+  const settings = ['-c', join(root, 'etc/containerd/config.toml'), 'config', 'dump']
+  t.match(
+    await succeed('containerd', settings),
+    'config_path = "/etc/containerd/certs.d"',
+    'its plugin for Kubernetes reads the same files',
+  )
   stage.assertNothingLeaked(t)
 })
