@@ -8,6 +8,8 @@ export interface Machine {
   /** A command as it is to be started to run there. */
   command(...command: string[]): [file: string, ...args: string[]]
   readonly env: Record<string, string>
+  /** What is in its /etc, which may still be changed. */
+  readonly etc: string
 }
 
 export interface MachineNetwork {
@@ -43,8 +45,10 @@ export async function makeMachine(t: Test, root: string, network?: MachineNetwor
   await mkdir(join(root, 'root'), { recursive: true })
   const inNetwork = network ? await enterNetwork(t, network) : []
   return {
+    // With env in front there is always a first word.
     command: (...command) => ['env', ...inNetwork, ...WITH_ETC, MOUNT, etc, ...command],
     env: { HOME: join(root, 'root') },
+    etc,
   }
 }
 

@@ -18,6 +18,7 @@ t.test('containerd keeps ECR names with the files of client-config', required, a
   const pull = (image: string) =>
     ctr('images', 'pull', '--all-platforms', '--snapshotter', 'native', ...hosts, image)
   const content = async (): Promise<string[]> => (await ctr('content', 'ls', '-q')).trim().split('\n').sort()
+  const resumed = (): number => stage.statuses('blob').filter(status => status === 206).length
   const remove = (...images: string[]) => ctr('images', 'rm', '--sync', ...images)
 
   await pull(`${HOST_OF_ONE}/team/app:1`)
@@ -26,11 +27,21 @@ t.test('containerd keeps ECR names with the files of client-config', required, a
   await pull(`${HOST_OF_OTHER}/team/app:1`)
   t.same(await content(), other.contents, 'and what is called the same elsewhere from there')
   await remove(`${HOST_OF_OTHER}/team/app:1`)
-  await pull('docker.io/library/busybox:1')
-  t.same(await content(), hub.contents, 'names of Docker Hub lead behind the prefix')
+
+  const cutAndPull = async (image: string, contents: readonly string[], message: string): Promise<void> => {
+    const [cuts, before] = [link.cuts, resumed()]
+    link.cutAfter(LAYER_BYTES / 2)
+    await pull(image)
+    t.same(await content(), contents, message)
+    t.equal(link.cuts, cuts + 1, 'although a layer is cut in the middle')
+    t.ok(resumed() > before, 'with only the rest asked for again')
+  }
+  await cutAndPull('docker.io/library/busybox:1', hub.contents, 'names of Docker Hub lead behind the prefix')
   await remove('docker.io/library/busybox:1')
-  await pull(`${new URL(link.url).host}/other/team/app:1`)
-  t.same(await content(), other.contents, "the mirror's own name leads to each by its name")
+  const byOwnName = `${new URL(link.url).host}/other/team/app:1`
+  await cutAndPull(byOwnName, other.contents, "the mirror's own name leads to each by its name")
+  await remove(byOwnName)
+  await cutAndPull(`${HOST_OF_ONE}/team/app:1`, one.contents, 'a pull by an ECR name arrives')
 
   const missing = await runClient('ctr', [
     '-a',
@@ -42,13 +53,6 @@ t.test('containerd keeps ECR names with the files of client-config', required, a
   ])
   t.not(missing.code, 0)
   t.match(missing.output, /not found/, 'an image that is not there is not found')
-
-  await remove(`${new URL(link.url).host}/other/team/app:1`)
-  link.cutAfter(LAYER_BYTES / 2)
-  await pull(`${HOST_OF_ONE}/team/app:1`)
-  t.equal(link.cuts, 1, 'a layer is cut in the middle')
-  t.same(await content(), one.contents, 'and arrives all the same')
-  t.ok(stage.statuses('blob').includes(206), 'with only the rest asked for again')
 
   ecr.createRepository('team/pushed', OTHER)
   const pushed = `${HOST_OF_OTHER}/team/pushed:2`

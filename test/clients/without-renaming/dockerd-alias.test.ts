@@ -56,18 +56,17 @@ t.test('docker takes the mirror for ECR with the files of client-config', requir
     const output = await docker('pull', `${host}/team/app:1`)
     t.equal(digestIn(output), image.digest, 'an index comes from the registry that its name says')
   }
-  await docker('pull', `${ADDRESS}/other/team/app:1`)
-  t.match(
-    await docker('image', 'inspect', '--format', '{{.RepoDigests}}', `${ADDRESS}/other/team/app:1`),
-    `${HOST_OF_OTHER}/team/app@${other.digest}`,
-    "the mirror's own name means the same image",
-  )
-
   await docker('system', 'prune', '--all', '--force')
-  link.cutAfter(LAYER_BYTES / 2)
-  await docker('pull', `${HOST_OF_ONE}/team/app:1`)
-  t.equal(link.cuts, 1, 'a layer is cut in the middle, and arrives all the same')
-  t.ok(stage.statuses('blob').includes(206), 'with only the rest asked for again')
+
+  const resumed = (): number => stage.statuses('blob').filter(status => status === 206).length
+  for (const image of [`${ADDRESS}/other/team/app:1`, `${HOST_OF_ONE}/team/app:1`]) {
+    const [cuts, before] = [link.cuts, resumed()]
+    link.cutAfter(LAYER_BYTES / 2)
+    const { digest } = image.startsWith(ADDRESS) ? other : one
+    t.equal(digestIn(await docker('pull', image)), digest, "by the mirror's own name or ECR's")
+    t.equal(link.cuts, cuts + 1, 'a layer is cut in the middle, and arrives all the same')
+    t.ok(resumed() > before, 'with only the rest asked for again')
+  }
 
   ecr.createRepository('team/pushed', OTHER)
   await docker('tag', `${HOST_OF_ONE}/team/app:1`, `${HOST_OF_OTHER}/team/pushed:2`)
@@ -79,7 +78,7 @@ t.test('docker takes the mirror for ECR with the files of client-config', requir
   await docker('push', `${ADDRESS}/other/team/pushed:3`)
   t.equal(ecr.manifest('team/pushed', '3', OTHER)?.digest, pushed, "and by the mirror's own name")
 
-  await rm(join(root, 'whole-etc/docker/certs.d', HOST_OF_OTHER, 'ca.crt'))
+  await rm(join(machine.etc, 'docker/certs.d', HOST_OF_OTHER, 'ca.crt'))
   const untrusted = await runClient('docker', ['pull', `${HOST_OF_OTHER}/team/app:1`], options)
   t.not(untrusted.code, 0)
   t.match(untrusted.output, /x509/, 'without its ca.crt a name is not believed')

@@ -67,10 +67,19 @@ t.test('podman, buildah and skopeo keep ECR names with the files of client-confi
   )
 
   link.cutAfter(LAYER_BYTES / 2)
-  const toCopy = [`docker://${HOST_OF_ONE}/team/app:1`, `dir:${join(directory, 'cut')}`]
+  const byOwnName = `${new URL(link.url).host}/one/team/app:1`
+  const toCopy = [`docker://${byOwnName}`, `dir:${join(directory, 'cut')}`]
   const cut = await attempt('skopeo', 'copy', '--all', ...toCopy)
   t.equal(link.cuts, 1, 'a layer is cut in the middle')
   t.match(cut.output, 'unexpected EOF', 'which ends the pull: these versions do not resume')
+  link.cutAfter(LAYER_BYTES / 2)
+  const byEcrName = await attempt(
+    'skopeo',
+    'copy',
+    `docker://${HOST_OF_ONE}/team/app:1`,
+    `dir:${join(directory, 'cut')}`,
+  )
+  t.match(byEcrName.output, 'unexpected EOF', 'by either name')
   await run('skopeo', 'copy', '--all', ...toCopy)
   t.notOk(stage.statuses('blob').includes(206), 'and the next one begins the layer again')
 
