@@ -99,7 +99,7 @@ t.test('what it links to in the repository exists, headings included', async t =
 
 t.test('every room of the source is in its architecture', async t => {
   const rooms = (await readdir(`${root}src`, { withFileTypes: true })).filter(each => each.isDirectory())
-  const described = [...readme.matchAll(/^\| \[src\/(\w+)\]\(src\/\1\)/gm)].map(([, room]) => room)
+  const described = [...readme.matchAll(/^\| \[src\/([\w-]+)\]\(src\/\1\)/gm)].map(([, room]) => room)
   t.same(described.sort(), rooms.map(({ name }) => name).sort())
 })
 

@@ -1,9 +1,11 @@
 import { Command, CommanderError } from 'commander'
+import { CLIENTS } from '../client-config/clients.js'
 import { ConfigError } from '../config/config-error.js'
 import type { Flags } from '../config/flags.js'
 import { suggestion } from '../config/suggestion.js'
 import { VERSION } from '../version.js'
 import { checkMirror, type CheckFlags } from './check.js'
+import { printClientConfig, type ClientConfigFlags } from './client-config.js'
 import { hashPasswordLine } from './hash-password.js'
 import { healthcheck } from './healthcheck.js'
 import { printImages } from './images.js'
@@ -127,6 +129,34 @@ export async function run(
       examples('ecr-mirror purge team/app:1.0', `ecr-mirror purge sha256:${'0123456789abcdef'.repeat(4)}`),
     )
     .action((names: string[], flags: Flags) => purgeImages(names, flags, surroundings, createApp))
+
+  program
+    .command('client-config')
+    .description(
+      'print the files that a client needs for this mirror; the password comes from standard input',
+    )
+    .argument('<client>', [...CLIENTS.keys()].join(', '))
+    .option('--config <file>', 'configuration file, YAML or JSON')
+    .option('--registry <host>', 'ECR host instead of the configured upstreams; repeatable', collect)
+    .option(
+      '--url <url>',
+      'where clients find the mirror; left out: publicUrl, or the first address of listen',
+    )
+    .option('--user <name>', 'who logs in')
+    .option(
+      '--directory <directory>',
+      "write the files below this directory instead, at the same paths; ~ is root's home there",
+    )
+    .option('--force', 'with --directory: replace files that are there already')
+    .option('--json', 'for machines')
+    .addHelpText(
+      'after',
+      examples(
+        'ecr-mirror client-config containerd --url https://mirror.internal --user ci < password.txt',
+        'printf %s "$PASSWORD" | ecr-mirror client-config docker --config mirror.yaml --user ci --directory rootfs',
+      ),
+    )
+    .action((name: string, flags: ClientConfigFlags) => printClientConfig(name, flags, surroundings))
 
   for (const command of program.commands) command.helpOption('--help', 'print this help')
   try {

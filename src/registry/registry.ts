@@ -58,7 +58,8 @@ export function registry(
     // A stranger learns nothing, not even what is wrong with the request: first who, then what.
     const target = attempt(() => targetOf(request, exchange, sessions))
     if (!(target instanceof OciError) && target.ns !== undefined) reply.header('oci-namespace', target.ns)
-    const isOpen = target instanceof OciError ? false : isOpenToAnybody(target, exchange)
+    const isOpen =
+      target instanceof OciError ? false : isOpenToAnybody(target, exchange, request.headers.host)
     exchange.principal = isOperator(request.raw.socket)
       ? OPERATOR
       : await authenticate(request, exchange, isOpen)
@@ -84,10 +85,19 @@ function targetOf(request: FastifyRequest, { rules }: Exchange, sessions: Upload
   return resolveTarget(request.method, parsed, request.headers.host ?? '', rules.upstreams, sessions)
 }
 
-/** `GET /v2/` asks for a login whenever there are users: a 200 would make `docker login` accept any password. */
-function isOpenToAnybody(target: Target, exchange: Exchange): boolean {
-  if (target.actions.length === 0) return !exchange.rules.hasUsers
-  return isAllowed(ANONYMOUS, target, exchange)
+/**
+ * `GET /v2/` asks for a login whenever there are users: a 200 would make `docker login` accept any password. Not so under
+ * a name that an upstream serves to anybody: dockerd pings a registry mirror, has no login for it, and goes past one
+ * that asks for it.
+ */
+function isOpenToAnybody(target: Target, exchange: Exchange, host = ''): boolean {
+  if (target.actions.length > 0) return isAllowed(ANONYMOUS, target, exchange)
+  const { hasUsers, upstreams } = exchange.rules
+  const upstream = upstreams.serving(host)
+  return (
+    !hasUsers ||
+    (upstream !== undefined && isAllowed(ANONYMOUS, { ...target, upstream, actions: ['pull'] }, exchange))
+  )
 }
 
 function attempt<T>(work: () => T): T | OciError {

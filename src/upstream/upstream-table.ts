@@ -28,6 +28,8 @@ export interface SelectRequest {
 export interface UpstreamTable<U extends Selectable = Upstream> {
   readonly all: readonly U[]
   byName(name: string): U | undefined
+  /** The upstream that lists the name of a Host header among those that it serves. */
+  serving(host: string): U | undefined
   select(request: SelectRequest): Selection<U> | OciError
 }
 
@@ -76,7 +78,12 @@ export function createUpstreamTable<U extends Selectable>(upstreams: readonly U[
     )
   }
 
-  return { all: upstreams, byName: name => names.get(name.toLowerCase()), select }
+  return {
+    all: upstreams,
+    byName: name => names.get(name.toLowerCase()),
+    serving: host => served.get(host.toLowerCase()) ?? served.get(withoutPort(host)),
+    select,
+  }
 }
 
 /** Of upstreams that share a host, the one without a repository prefix owns it; nobody when that does not decide. */

@@ -131,7 +131,9 @@ t.test('warm that is interrupted goes on where it stopped', { timeout: 120_000 }
     await ecr.putImage('team/app', '1', { layers: [{ size, seed: 'large' }] })
     ecr.knobs.s3.slow = MiB / 2
     const interrupt = new AbortController()
-    const first = runCommand(['warm', '--config', configFile, 'team/app:1'], interrupt.signal)
+    const first = runCommand(['warm', '--config', configFile, 'team/app:1'], {
+      interrupt: interrupt.signal,
+    })
     await ecr.arrived({ at: 's3' }, 9)
     await new Promise(resolve => setTimeout(resolve, 1_500))
     interrupt.abort()

@@ -257,7 +257,7 @@ t.test('a configuration that is wrong: each line, and nothing else is tried', as
 t.test('no configuration at all', async t => {
   isWrong(
     t,
-    await runCommand(['check'], undefined, { ECR_MIRROR_CONFIG: '/nowhere/mirror.yaml' }),
+    await runCommand(['check'], { env: { ECR_MIRROR_CONFIG: '/nowhere/mirror.yaml' } }),
     /config: \/nowhere\/mirror.yaml: cannot be read: ENOENT/,
   )
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { authorization, startMirror, type MirrorAnswer, USER } from '../support/mirror.js'
+import { ask as plainly } from '../support/requests.js'
 
 const digest = `sha256:${'a'.repeat(64)}`
 const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`
@@ -100,6 +101,35 @@ t.test('a route granted to anonymous', async t => {
   for (const request of ecr.requests.filter(({ at }) => at === 'registry')) {
     t.notMatch(request.headers.authorization, /aHVidXNlcjpodWJwYXNz/, 'foreign credentials stay here')
   }
+})
+
+t.test('the base under a name that is served to anybody', async t => {
+  const { url } = await startMirror(t, {
+    upstream: { serves: ['docker.io', 'hub.mirror.test'] },
+    settings: {
+      policy: [
+        { principals: ['anonymous'], addresses: ['127.0.0.1/32'], actions: ['pull'] },
+        { principals: ['*'], actions: ['pull', 'push'] },
+      ],
+    },
+  })
+  const status = async (host: string, authorization?: string): Promise<number> =>
+    (await plainly(`${url}/v2/`, { headers: { host, ...(authorization && { authorization }) } })).status
+  for (const host of ['hub.mirror.test', 'hub.mirror.test:5000', 'HUB.mirror.test', 'docker.io'])
+    t.equal(await status(host), 200, `${host}: dockerd pings a registry mirror without a login`)
+  t.equal(await status('hub.mirror.test', basic('hubuser:hubpass')), 200)
+  t.equal(await status('hub.mirror.test', basic(`${USER.name}:wrong`)), 401, 'a wrong password is one')
+  for (const host of [new URL(url).host, 'other.mirror.test', 'hub.mirror.test.evil.example'])
+    t.equal(await status(host), 401, host)
+  t.equal(
+    (await plainly(`${url}/v2/`, { headers: { host: 'hub.mirror.test', 'x-forwarded-for': '127.0.0.1' } }))
+      .status,
+    401,
+    'only to the addresses of the grant',
+  )
+  const closed = await startMirror(t, { upstream: { serves: ['hub.mirror.test'] } })
+  const answer = await plainly(`${closed.url}/v2/`, { headers: { host: 'hub.mirror.test' } })
+  t.equal(answer.status, 401, 'nor where nothing is granted to anybody')
 })
 
 t.test('what no grant allows is denied, on every way to it', async t => {

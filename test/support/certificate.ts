@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 
 /** A certificate signed by itself, as files and as text. */
@@ -9,7 +10,7 @@ export interface TestCertificate {
   readonly pem: string
 }
 
-/** Makes a certificate for a host name, in a directory that the test removes, valid for `days`. */
+/** Makes a certificate for a host name or an address, in a directory that the test removes, valid for `days`. */
 export function makeCertificate(
   directory: string,
   hostName: string,
@@ -32,7 +33,7 @@ export function makeCertificate(
         String(days),
       ],
       ...['-keyout', key, '-out', certificate, '-subj', `/CN=${hostName}`],
-      ...['-addext', `subjectAltName=DNS:${hostName}`],
+      ...['-addext', `subjectAltName=${isIP(hostName) === 0 ? 'DNS' : 'IP'}:${hostName}`],
     ],
     { stdio: 'ignore' },
   )

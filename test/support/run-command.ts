@@ -10,16 +10,22 @@ export interface CommandResult {
   readonly err: string
 }
 
+export interface CommandSurroundings {
+  readonly interrupt?: AbortSignal
+  readonly env?: Environment
+  /** What comes from standard input. */
+  readonly input?: string
+}
+
 /** Runs a command in this process, with standard streams and an environment of its own. */
 export async function runCommand(
   args: readonly string[],
-  interrupt?: AbortSignal,
-  env: Environment = {},
+  { interrupt, env = {}, input = '' }: CommandSurroundings = {},
 ): Promise<CommandResult> {
   const [out, err] = [new Collected(), new Collected()]
   const surroundings = {
     env,
-    stdin: Readable.from([]),
+    stdin: Readable.from(input === '' ? [] : [input]),
     stdout: out,
     stderr: err,
     onHangup: () => undefined,

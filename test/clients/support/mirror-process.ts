@@ -15,23 +15,33 @@ export { USER }
 export interface MirrorProcess {
   readonly url: string
   readonly pid: number
+  readonly configFile: string
   /** The most memory it has had so far, in bytes of resident set; Linux. */
   peakMemory(): Promise<number>
+  /** All that it has logged. */
+  output(): string
   /** Lines of its log at level error or above. */
   errors(): string[]
 }
 
-const LISTENING = /"listen":\["(http:\/\/[^"]+)"\]/
+const LISTENING = /"listen":\["(https?:\/\/[^"]+)"\]/
 
 /** Starts the built mirror in front of a far side, which may be reached at another URL, with a cache or without. */
 export async function startMirrorProcess(
   t: Test,
-  farSide: FarSide,
+  farSide: Pick<FarSide, 'url' | 'ecr'>,
   {
     endpoint = farSide.url,
     cached = false,
     cacheDirectory,
-  }: { endpoint?: string; cached?: boolean; cacheDirectory?: string } = {},
+    settings = {},
+  }: {
+    endpoint?: string
+    cached?: boolean
+    cacheDirectory?: string
+    /** Merged over the top of the configuration file. */
+    settings?: Record<string, unknown>
+  } = {},
 ): Promise<MirrorProcess> {
   await access(MAIN).catch(() => {
     throw new Error('The mirror is not built: npm run build')
@@ -53,6 +63,7 @@ export async function startMirrorProcess(
       upstreams: [
         { name: 'main', host: ecr.host, endpoint, apiEndpoint: ecr.url, redirectHosts: [ecr.s3Host] },
       ],
+      ...settings,
     }),
   )
   const daemon = await startDaemon(t, [process.execPath, MAIN, 'serve', '--config', config], {
@@ -65,6 +76,8 @@ export async function startMirrorProcess(
   return {
     url: LISTENING.exec(daemon.output())?.[1] ?? '',
     pid: daemon.pid,
+    configFile: config,
+    output: () => daemon.output(),
     peakMemory: async () => {
       const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8')
       return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024

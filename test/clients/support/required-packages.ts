@@ -13,6 +13,8 @@ const PACKAGES = {
   dockerd: 'docker.io',
   'docker-registry': 'docker-registry',
   busybox: 'busybox-static',
+  ip: 'iproute2',
+  openssl: 'openssl',
 } as const
 
 export type Command = keyof typeof PACKAGES
