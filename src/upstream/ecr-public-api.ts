@@ -1,4 +1,4 @@
-import { ECRPUBLICClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr-public'
+import type { ECRPUBLICClient } from '@aws-sdk/client-ecr-public'
 import { z } from 'zod'
 import { untilAborted } from '../until-aborted.js'
 import {
@@ -54,12 +54,7 @@ export function createEcrPublicApi({
   connections,
   deadline = 15_000,
 }: EcrPublicApiSettings): { issueToken(): Promise<IssuedToken>; close(): void } {
-  const client = new ECRPUBLICClient({
-    region: REGION,
-    requestHandler: REQUEST_HANDLER,
-    ...(apiEndpoint !== undefined && { endpoint: apiEndpoint }),
-    ...credentialsOf(REGION, credentials),
-  })
+  let client: ECRPUBLICClient | undefined
   const origin = endpoint === undefined ? `https://${ecr.host}` : new URL(endpoint).origin
   const registry = createDispatcher({
     ...connections,
@@ -70,6 +65,14 @@ export function createEcrPublicApi({
 
   /** What shows the token endpoint who asks; undefined for nobody in particular. */
   async function identity(abortSignal: AbortSignal): Promise<string | undefined> {
+    // Loaded where it is wanted, which is in few mirrors.
+    const { ECRPUBLICClient, GetAuthorizationTokenCommand } = await import('@aws-sdk/client-ecr-public')
+    client ??= new ECRPUBLICClient({
+      region: REGION,
+      requestHandler: REQUEST_HANDLER,
+      ...(apiEndpoint !== undefined && { endpoint: apiEndpoint }),
+      ...credentialsOf(REGION, credentials),
+    })
     try {
       const answer = await untilAborted(
         client.send(new GetAuthorizationTokenCommand({}), { abortSignal }),
@@ -100,7 +103,7 @@ export function createEcrPublicApi({
       return bearerOf((await readBody(body, MAX_ANSWER))?.toString('utf8') ?? '')
     },
     close() {
-      client.destroy()
+      client?.destroy()
       void registry.destroy()
     },
   }

@@ -3,15 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { writeBuildContext } from './support/build-context.js'
-import { startDockerd } from './support/dockerd.js'
+import { DOCKER, startDockerd } from './support/dockerd.js'
 import { standIn } from './support/far-side.js'
 import { startMirrorProcess, USER } from './support/mirror-process.js'
 import { needs, needsRoot } from './support/required-packages.js'
 import { succeed } from './support/run-client.js'
 import { scratch } from './support/scratch.js'
-
-/** The command line of Debian's docker.io, which needs no plugin to build with dockerd's own BuildKit. */
-const DOCKER = '/usr/bin/docker'
 
 const DOCKERFILE = `\
 FROM scratch

@@ -6,6 +6,9 @@ import { startDaemon } from './daemon.js'
 import type { Machine } from './machine.js'
 import type { ClientOptions } from './run-client.js'
 
+/** The command line of Debian's docker.io, which needs no plugin to build with dockerd's own BuildKit. */
+export const DOCKER = '/usr/bin/docker'
+
 /** Starts a dockerd that keeps to `directory` and leaves the network alone; returns what the CLI needs for it. */
 export async function startDockerd(t: Test, directory: string): Promise<ClientOptions> {
   const here = { command: (...command: string[]): [string, ...string[]] => ['env', ...command], env: {} }

@@ -1,8 +1,8 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeCertificate } from '../../support/certificate.js'
-import { startDockerdOn } from '../support/dockerd.js'
+import { DOCKER, startDockerdOn } from '../support/dockerd.js'
 import { makeMachine } from '../support/machine.js'
 import { USER } from '../support/mirror-process.js'
 import { HOST_OF_ONE, HOST_OF_OTHER, LAYER_BYTES, ONE, OTHER, setNamedStage } from '../support/named-stage.js'
@@ -67,6 +67,27 @@ t.test('docker takes the mirror for ECR with the files of client-config', requir
     t.equal(link.cuts, cuts + 1, 'a layer is cut in the middle, and arrives all the same')
     t.ok(resumed() > before, 'with only the rest asked for again')
   }
+
+  await docker('system', 'prune', '--all', '--force')
+  const context = join(directory, 'context')
+  await mkdir(context)
+  await writeFile(join(context, 'Dockerfile'), `FROM ${HOST_OF_OTHER}/team/app:1\nLABEL built=yes\n`)
+  link.cutAfter(LAYER_BYTES / 2)
+  const cutsBefore = link.cuts
+  await succeed(DOCKER, ['build', '--network', 'none', '-t', 'built', context], {
+    ...options,
+    env: { ...options.env, DOCKER_BUILDKIT: '1' },
+  })
+  t.equal(link.cuts, cutsBefore + 1)
+  const layers = JSON.parse(
+    await docker('image', 'inspect', '--format', '{{json .RootFS.Layers}}', 'built'),
+  ) as string[]
+  t.equal(layers.length, 2)
+  t.ok(
+    layers.every(layer => other.contents.includes(layer)),
+    'BuildKit builds from an image by its name in ECR, also where a layer is cut in the middle',
+  )
+  await docker('pull', `${HOST_OF_ONE}/team/app:1`)
 
   ecr.createRepository('team/pushed', OTHER)
   await docker('tag', `${HOST_OF_ONE}/team/app:1`, `${HOST_OF_OTHER}/team/pushed:2`)

@@ -62,7 +62,7 @@ t.test('a mirror with users does so too, also for who is logged in at Docker Hub
 async function setUp(t: Test, settings: Record<string, unknown>) {
   const directory = await scratch(t)
   const socket = join(directory, 'link.sock')
-  const stage = await setNamedStage(t, directory, { settings, socket, architectures: ['amd64'] })
+  const stage = await setNamedStage(t, directory, { settings, socket })
   const root = await stage.clientFiles('docker', `http://${ADDRESS}:5000`)
   await appendFile(join(root, 'etc/hosts'), `${ADDRESS} hub.mirror.test\n`)
   const machine = await makeMachine(t, root, { address: ADDRESS, port: 5000, socket })
