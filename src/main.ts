@@ -4,7 +4,6 @@ import { setFlagsFromString } from 'node:v8'
 // What streams through dies young; a young generation that grew would only keep more of it waiting. It grows while
 // modules are loaded, so they are loaded after this.
 setFlagsFromString('--semi-space-growth-factor=1')
-const { createApp } = await import('./app.js')
 const { run } = await import('./commands/run.js')
 
 const exitCode = await run(
@@ -19,6 +18,6 @@ const exitCode = await run(
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, listener)
     },
   },
-  createApp,
+  async (...parts) => (await import('./app.js')).createApp(...parts),
 )
 if (exitCode !== undefined) process.exit(exitCode)

@@ -4,15 +4,11 @@ import { ConfigError } from '../config/config-error.js'
 import type { Flags } from '../config/flags.js'
 import { suggestion } from '../config/suggestion.js'
 import { VERSION } from '../version.js'
-import { checkMirror, type CheckFlags } from './check.js'
-import { printClientConfig, type ClientConfigFlags } from './client-config.js'
-import { hashPasswordLine } from './hash-password.js'
-import { healthcheck } from './healthcheck.js'
-import { printImages } from './images.js'
-import { purgeImages } from './purge.js'
-import { serve, type CreateApp } from './serve.js'
+import type { CheckFlags } from './check.js'
+import type { ClientConfigFlags } from './client-config.js'
+import type { CreateApp } from './serve.js'
 import { CommandError, EXIT, type Surroundings } from './surroundings.js'
-import { warmImages, type WarmFlags } from './warm.js'
+import type { WarmFlags } from './warm.js'
 
 /**
  * Does what the arguments (without the program's own name) ask for and gives the exit code; undefined when the
@@ -25,6 +21,7 @@ export async function run(
 ): Promise<number | undefined> {
   const { stdout, stderr } = surroundings
   let exitCode: number | undefined = EXIT.ok
+  // Each command is loaded as it is called: a health check every few seconds is not to load the whole mirror.
   const program = new Command('ecr-mirror')
     .description('An authenticating registry mirror for Amazon ECR.')
     .version(VERSION, '--version', 'print the version')
@@ -61,7 +58,7 @@ export async function run(
     .allowExcessArguments()
     .action(async (flags: Flags, command: Command) => {
       refuseArguments(command.args, program)
-      await serve(flags, surroundings, createApp)
+      await (await import('./serve.js')).serve(flags, surroundings, createApp)
       exitCode = undefined
     })
 
@@ -76,14 +73,14 @@ export async function run(
         'printf %s "$PASSWORD" | ecr-mirror hash-password ci',
       ),
     )
-    .action((name: string) => hashPasswordLine(name, surroundings))
+    .action(async (name: string) => (await import('./hash-password.js')).hashPasswordLine(name, surroundings))
 
   program
     .command('healthcheck')
     .description('exit 0 when the running mirror is live, else 1')
     .option('--config <file>', 'configuration file, YAML or JSON')
     .addHelpText('after', examples('ecr-mirror healthcheck --config mirror.yaml'))
-    .action((flags: Flags) => healthcheck(flags, surroundings))
+    .action(async (flags: Flags) => (await import('./healthcheck.js')).healthcheck(flags, surroundings))
 
   const aboutCache = (name: string, description: string): Command =>
     program
@@ -103,7 +100,7 @@ export async function run(
         'ecr-mirror check --registry 123456789012.dkr.ecr.us-east-1.amazonaws.com --image team/app:1.0 --json',
       ),
     )
-    .action((flags: CheckFlags) => checkMirror(flags, surroundings))
+    .action(async (flags: CheckFlags) => (await import('./check.js')).checkMirror(flags, surroundings))
 
   aboutCache('warm', 'fill the cache with images from their registries; safe beside a running mirror')
     .argument(
@@ -115,12 +112,16 @@ export async function run(
       'after',
       examples('ecr-mirror warm team/app:1.0', 'ecr-mirror warm --platform linux/arm64 hub/library/node:24'),
     )
-    .action((names: string[], flags: WarmFlags) => warmImages(names, flags, surroundings, createApp))
+    .action(async (names: string[], flags: WarmFlags) =>
+      (await import('./warm.js')).warmImages(names, flags, surroundings, createApp),
+    )
 
   aboutCache('images', 'list what is in the cache, and whether each image and platform is complete')
     .option('--json', 'for machines')
     .addHelpText('after', examples('ecr-mirror images', 'ecr-mirror images --json --config mirror.yaml'))
-    .action((flags: Flags & { json?: boolean }) => printImages(flags, surroundings))
+    .action(async (flags: Flags & { json?: boolean }) =>
+      (await import('./images.js')).printImages(flags, surroundings),
+    )
 
   aboutCache('purge', 'drop images or digests from the cache; safe beside a running mirror')
     .argument('<image|digest...>', 'an image as clients name it, or a digest')
@@ -128,7 +129,9 @@ export async function run(
       'after',
       examples('ecr-mirror purge team/app:1.0', `ecr-mirror purge sha256:${'0123456789abcdef'.repeat(4)}`),
     )
-    .action((names: string[], flags: Flags) => purgeImages(names, flags, surroundings, createApp))
+    .action(async (names: string[], flags: Flags) =>
+      (await import('./purge.js')).purgeImages(names, flags, surroundings, createApp),
+    )
 
   program
     .command('client-config')
@@ -156,7 +159,9 @@ export async function run(
         'printf %s "$PASSWORD" | ecr-mirror client-config docker --config mirror.yaml --user ci --directory rootfs',
       ),
     )
-    .action((name: string, flags: ClientConfigFlags) => printClientConfig(name, flags, surroundings))
+    .action(async (name: string, flags: ClientConfigFlags) =>
+      (await import('./client-config.js')).printClientConfig(name, flags, surroundings),
+    )
 
   for (const command of program.commands) command.helpOption('--help', 'print this help')
   try {
