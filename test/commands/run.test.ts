@@ -2,12 +2,15 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { VERSION } from '../../src/version.js'
 
-const PROGRAM = fileURLToPath(new URL('small-mirror.ts', import.meta.url))
+/** As this file itself is run: compiled as it is loaded, or before. */
+const EXTENSION = extname(import.meta.url)
+const PROGRAM = fileURLToPath(new URL(`small-mirror${EXTENSION}`, import.meta.url))
+const LOADER = EXTENSION === '.ts' ? ['--import=tsx'] : []
 const HOST = '123456789012.dkr.ecr.us-east-1.amazonaws.com'
 
 /** The commands as a process; `seen` resolves when its output matches. */
@@ -16,7 +19,7 @@ function start(
   args: readonly string[],
   { env = {}, input }: { env?: NodeJS.ProcessEnv; input?: string } = {},
 ) {
-  const child = spawn(process.execPath, ['--import=tsx', PROGRAM, ...args], {
+  const child = spawn(process.execPath, [...LOADER, PROGRAM, ...args], {
     env: { ...process.env, ...env },
     stdio: 'pipe',
   })

@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { startEcr, type Ecr, type Where } from '../ecr/ecr.js'
 import { mirrorOf } from '../support/mirror.js'
 import { ask } from '../support/requests.js'
+import { inRing } from '../support/ring.js'
 
 const USERS = ['alice', 'bob', 'carol', 'dave'] as const
 type User = (typeof USERS)[number]
@@ -213,6 +214,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 )
 
+const HISTORIES = inRing({ short: 300, long: 2_000 })
+
 t.test('whatever comes and goes, nobody gets what the model does not give', async t => {
   const { ecr, send } = await startMatrix(t)
   for (const repository of SEEDED) ecr.createRepository(repository, ACCOUNT.east)
@@ -249,10 +252,10 @@ t.test('whatever comes and goes, nobody gets what the model does not give', asyn
         }
       }
     }),
-    { numRuns: 2000, seed: 20261123 },
+    { numRuns: HISTORIES, seed: 20261123 },
   )
-  t.comment(`2000 sequences, ${steps} steps`)
-  t.ok(steps > 2000 * 4)
+  t.comment(`${HISTORIES} histories, ${steps} steps`)
+  t.ok(steps > HISTORIES * 4)
 })
 
 async function startMatrix(t: Test) {

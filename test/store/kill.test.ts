@@ -4,11 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { parseDigest } from '../../src/oci/digest.js'
 import { openDiskStore } from '../../src/store/disk-store.js'
+import { inRing } from '../support/ring.js'
 import { fetchFrom, listed } from './support/blobs.js'
 import { compileStore } from './support/compiled.js'
 import { lookAt, startWriter } from './support/written.js'
 
-const CYCLES = Number(process.env.KILL_CYCLES ?? 50)
+const CYCLES = inRing({ short: 15, long: 50 })
 const MAX_SIZE = 3 << 20
 
 t.test(`a process killed at ${CYCLES} random moments leaves nothing wrong and loses nothing`, async t => {

@@ -2,11 +2,12 @@ import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { inRing } from '../support/ring.js'
 import { compileStore } from './support/compiled.js'
 import { makeImage, mountDirectory, mountImage, noImages } from './support/mounts.js'
 import { lookAt, startWriter } from './support/written.js'
 
-const CUTS = Number(process.env.POWER_CUTS ?? 20)
+const CUTS = inRing({ short: 8, long: 20 })
 const IMAGE_SIZE = 48 << 20
 
 interface Outcome {

@@ -10,6 +10,7 @@ import type { FileSystem } from '../../src/store/file-system.js'
 import { DigestMismatch, type Lease } from '../../src/store/lease.js'
 import { bytesIn } from '../../src/store/part-table.js'
 import { readRecord } from '../../src/store/partial-record.js'
+import { inRing } from '../support/ring.js'
 import { Content } from './support/content.js'
 import { compileStore } from './support/compiled.js'
 import { never, readUntilFailure } from './support/reading.js'
@@ -164,14 +165,16 @@ async function interrupted(
   return presentIn(directory)
 }
 
-t.test('downloads that are interrupted at fifty random points ask for no byte twice', async t => {
+const INTERRUPTED = inRing({ short: 20, long: 50 })
+
+t.test(`downloads that are interrupted at ${INTERRUPTED} random points ask for no byte twice`, async t => {
   t.setTimeout(300_000)
   const SEED = 20261201
   const random = generator(SEED)
   let interruptions = 0
   let [askedTwice, sent, inFlight, mostInFlight] = [0, 0, 0, 0]
   let round = 0
-  for (; interruptions < 50; round++) {
+  for (; interruptions < INTERRUPTED; round++) {
     const content = new Content(SIZE)
     const storage = await startStorage(t, content)
     // 6 MB/s a connection: what was sent has arrived, but for little.
@@ -314,7 +317,7 @@ t.test('a close when all is there but the digest is not yet known costs one byte
   t.equal(storage.located, located + 1, 'the registry was asked')
 })
 
-const KILLS = 20
+const KILLS = inRing({ short: 8, long: 20 })
 
 t.test(
   `a process killed at ${KILLS} random moments amid interrupted downloads leaves nothing wrong`,

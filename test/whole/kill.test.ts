@@ -6,14 +6,15 @@ import t from 'tap'
 import { standIn } from '../clients/support/far-side.js'
 import { startMirrorProcess, USER } from '../clients/support/mirror-process.js'
 import { scratch } from '../clients/support/scratch.js'
+import { inRing } from '../support/ring.js'
 import { ask, type PlainAnswer } from '../support/requests.js'
 
-const CYCLES = 50
+const CYCLES = inRing({ short: 15, long: 50 })
 const authorization = `Basic ${Buffer.from(`${USER.name}:${USER.password}`).toString('base64')}`
 
 t.test(
   `a mirror killed at ${CYCLES} random moments under load serves nothing wrong and loses nothing`,
-  { timeout: 300_000 },
+  { timeout: 500_000 },
   async t => {
     const cacheDirectory = join(await scratch(t), 'cache')
     const farSide = await standIn(t, { knobs: { layerInaccessibleUntilTagged: false } })
