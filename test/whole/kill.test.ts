@@ -55,13 +55,16 @@ t.test(
         check(promised, answer)
       }
       let killed = false
+      const enough = pulls + randomInt(1, 20)
       const load = Array.from({ length: 8 }, async () => {
         while (!killed) {
           const digest = digests[randomInt(digests.length)]!
           check(digest, await get(digest))
         }
       })
-      await pause(randomInt(50, 500))
+      // By what was done and not by the clock alone, which on a slow machine is over before anything has begun.
+      while (pulls < enough) await pause(5)
+      await pause(randomInt(100))
       process.kill(mirror.pid, 'SIGKILL')
       killed = true
       await Promise.all(load)

@@ -26,8 +26,9 @@ export async function startWire(t: Test, target: string, forbidden: Forbidden = 
   const toServer = [...(forbidden.toServer ?? [])]
   const toClient = [...(forbidden.toClient ?? [])]
   const sockets = new Set<Socket>()
-  const server = createServer(client => {
-    const far = connect(Number(port), hostname)
+  // Whoever has said all waits until the other one has too, or what is still on its way would be thrown away.
+  const server = createServer({ allowHalfOpen: true }, client => {
+    const far = connect({ port: Number(port), host: hostname, allowHalfOpen: true })
     for (const socket of [client, far]) {
       socket.setNoDelay(true)
       sockets.add(socket)
