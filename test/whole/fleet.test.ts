@@ -7,7 +7,8 @@ import { startMirrorProcess, USER } from '../clients/support/mirror-process.js'
 import { inRing } from '../support/ring.js'
 
 const MiB = 1024 * 1024
-const SIZE = inRing({ short: 64, long: 256 }) * MiB
+/** With what a mirror that does nothing takes, more than it may have: one that kept the blob in memory would be seen. */
+const SIZE = inRing({ short: 160, long: 256 }) * MiB
 const CLIENTS = 100
 const authorization = `Basic ${Buffer.from(`${USER.name}:${USER.password}`).toString('base64')}`
 
