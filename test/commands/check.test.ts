@@ -409,11 +409,11 @@ t.test('upstream: nobody listens there', async t => {
 })
 
 t.test('upstream: a name that does not resolve', async t => {
-  const { check } = await start(t, { upstream: () => ({ endpoint: 'http://registry.invalid' }) })
+  const { check } = await start(t, { upstream: () => ({ endpoint: 'http://ecr.invalid' }) })
   isWrong(
     t,
     await check(),
-    /upstream main: the name in http:\/\/registry\.invalid does not resolve: .*private DNS/,
+    /upstream main: the name in http:\/\/ecr\.invalid does not resolve: .*private DNS/,
   )
 })
 
@@ -443,7 +443,7 @@ t.test('upstream: a proxy that lets nothing pass', async t => {
   t.teardown(() => proxy.close())
   const { port } = proxy.address() as AddressInfo
   setEnvironment(t, { HTTPS_PROXY: `http://127.0.0.1:${port}` })
-  const { check } = await start(t, { upstream: () => ({ endpoint: 'https://registry.invalid' }) })
+  const { check } = await start(t, { upstream: () => ({ endpoint: 'https://ecr.invalid' }) })
   isWrong(
     t,
     await check(),

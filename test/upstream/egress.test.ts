@@ -121,7 +121,7 @@ function certificates(directory: string, name: string): { key: Buffer; cert: Buf
 }
 
 t.test('TLS names and verifies the registry wherever the endpoint is', async t => {
-  const { key, cert } = certificates(t.testdir(), 'registry.example')
+  const { key, cert } = certificates(t.testdir(), 'upstream.example')
   const seen: unknown[] = []
   const server = createTlsServer({ key, cert }, (request, response) => {
     seen.push(Reflect.get(request.socket, 'servername'))
@@ -138,9 +138,9 @@ t.test('TLS names and verifies the registry wherever the endpoint is', async t =
     return dispatcher
   }
   const ca = cert.toString()
-  const { body } = await dispatcherOf({ servername: 'registry.example', ca }).request(options)
+  const { body } = await dispatcherOf({ servername: 'upstream.example', ca }).request(options)
   t.equal(await text(body), 'secure')
-  t.same(seen, ['registry.example'])
+  t.same(seen, ['upstream.example'])
   await t.rejects(dispatcherOf({ servername: 'other.example', ca }).request(options), {
     code: 'ERR_TLS_CERT_ALTNAME_INVALID',
   })
@@ -152,7 +152,7 @@ t.test('TLS names and verifies the registry wherever the endpoint is', async t =
     if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
     else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before
   })
-  await t.rejects(dispatcherOf({ servername: 'registry.example' }).request(options), {
+  await t.rejects(dispatcherOf({ servername: 'upstream.example' }).request(options), {
     code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
   })
   t.equal(seen.length, 1)
@@ -181,10 +181,10 @@ t.test('HTTPS_PROXY is used for https, and NO_PROXY keeps a host from it', async
   delete process.env.no_proxy
   process.env.HTTPS_PROXY = `http://127.0.0.1:${port}`
   process.env.NO_PROXY = 'direct.example'
-  await t.rejects(ask(t, 'https://registry.example', 'private', resolver('127.0.0.1')), {
+  await t.rejects(ask(t, 'https://upstream.example', 'private', resolver('127.0.0.1')), {
     code: 'UND_ERR_ABORTED',
   })
-  t.same(asked, ['CONNECT registry.example:443 HTTP/1.1'])
+  t.same(asked, ['CONNECT upstream.example:443 HTTP/1.1'])
   await t.rejects(ask(t, 'https://direct.example', 'private', resolver('127.0.0.1')), AddressRefused)
   t.equal(asked.length, 1)
 })
