@@ -1,14 +1,8 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { Certificates } from './certificates.js'
-import { onceOver } from './registry/once-over.js'
+import { Pipeline } from './pipeline.js'
 
 /** Bounds on what clients may hold open, times in milliseconds. */
 export interface ListenerLimits {
@@ -47,6 +41,15 @@ const MAX_HEADER_BYTES = 16 * 1024
 /** How often, in milliseconds, a draining port looks for connections that have become idle. */
 const DRAIN_INTERVAL = 250
 
+/** The client asked for a tunnel, which Node hands out in place of a request. */
+class TunnelRefused extends Error {
+  readonly code = 'TUNNEL_REFUSED'
+  constructor() {
+    super('The mirror is no proxy for CONNECT.')
+    this.name = 'TunnelRefused'
+  }
+}
+
 /** Opens a port. Rejects when it cannot be opened. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { limits, onRequest, onParserError, onError } = options
@@ -77,21 +80,22 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   server.timeout = limits.idleTimeout
   server.maxConnections = limits.maxConnections
 
-  /** Connections that speak HTTP, each with the answers it waits for. */
-  const connections = new Map<Duplex, Set<ServerResponse>>()
+  /** Connections that speak HTTP, each with the requests it waits for answers to. */
+  const connections = new Map<Duplex, Pipeline>()
   let draining = false
 
   server.on(tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
-    connections.set(socket, new Set())
+    connections.set(
+      socket,
+      new Pipeline((request, response) => {
+        if (draining) response.shouldKeepAlive = false
+        onRequest(request, response)
+      }),
+    )
     socket.once('close', () => connections.delete(socket))
   })
-  const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    const answers = connections.get(request.socket)
-    answers?.add(response)
-    onceOver(request, response, () => answers?.delete(response))
-    if (draining) response.shouldKeepAlive = false
-    onRequest(request, response)
-  }
+  const serve: RequestListener = (request, response) =>
+    connections.get(request.socket)?.add(request, response)
   server.on('request', serve)
   server.on('checkExpectation', serve)
   server.on('checkContinue', (request, response) => {
@@ -101,13 +105,13 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     })
     serve(request, response)
   })
-  server.on('clientError', (error, socket) => {
-    const answers = connections.get(socket)
+  const refuse = (error: Error, socket: Duplex): void => {
     // An answer to the wrong request would be worse than none.
-    const mayAnswer = answers && [...answers].every(({ req, headersSent }) => !req.complete && !headersSent)
-    if (mayAnswer) onParserError(error, socket)
+    if (connections.get(socket)?.mayBeRefused) onParserError(error, socket)
     else socket.destroy()
-  })
+  }
+  server.on('clientError', refuse)
+  server.on('connect', (_request, socket) => refuse(new TunnelRefused(), socket))
 
   const { host, port } = options.address
   await new Promise<void>((resolve, reject) => {
@@ -122,7 +126,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port
 
   function closeIdle(): void {
-    for (const [socket, answers] of connections) if (answers.size === 0) socket.destroy()
+    for (const [socket, pipeline] of connections) if (pipeline.isEmpty) socket.destroy()
   }
 
   return {
@@ -134,9 +138,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     drain: () =>
       new Promise(resolve => {
         draining = true
-        for (const answers of connections.values()) {
-          for (const answer of answers) answer.shouldKeepAlive = false
-        }
+        for (const pipeline of connections.values()) pipeline.endAfterThis()
         // Node's own closeIdleConnections() spares connections on which nothing was ever sent.
         const looking = setInterval(closeIdle, DRAIN_INTERVAL)
         server.close(() => {

@@ -128,11 +128,13 @@ t.test('clients that leave a pipeline free all of it', async t => {
   await ecr.putImage('team/app', 'v1')
   t.equal((await get('/v2/')).status, 200)
   ecr.knobs.hang = { ListImages: 100 }
-  const client = new Connection(url)
-  client.socket.write(`GET /v2/team/app/tags/list HTTP/1.1\r\n${HEAD}\r\n`.repeat(5))
+  const clients = Array.from({ length: 5 }, () => new Connection(url))
+  for (const { socket } of clients)
+    socket.write(`GET /v2/team/app/tags/list HTTP/1.1\r\n${HEAD}\r\n`.repeat(5))
   await ecr.arrived({ action: 'ListImages' }, 5)
-  client.socket.destroy()
+  for (const { socket } of clients) socket.destroy()
   await ecr.settled()
+  t.equal(ecr.count({ action: 'ListImages' }), 5, 'of each pipeline one request was begun')
   ecr.knobs.hang = {}
   const answers = await Promise.all(Array.from({ length: 8 }, () => get('/v2/team/app/tags/list')))
   t.same(

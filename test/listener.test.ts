@@ -183,6 +183,43 @@ t.test('what is no HTTP is answered, unless that would be taken for another answ
   t.match(await inBody.closed, /^HTTP\/1\.1 400/, 'a body that is none')
 })
 
+t.test('the requests of a connection are served one after the other, and none behind its end', async t => {
+  const served: string[] = []
+  let finish = (): void => undefined
+  const listener = await open(t, (request, response) => {
+    served.push(request.url ?? '')
+    if (request.url === '/waits') finish = () => response.end('waited')
+    else if (request.url === '/last') response.writeHead(400, { connection: 'close' }).end('refused')
+    else response.end('ok')
+  })
+  const client = new Client(listener)
+  client.socket.write(get('/first') + get('/waits') + get('/third') + get('/last') + get('/behind').repeat(3))
+  await client.seen('ok')
+  await pause(50)
+  t.same(served, ['/first', '/waits'], 'the third waits for the second')
+  finish()
+  t.match(await client.closed, /ok[\s\S]*waited[\s\S]*ok[\s\S]*refused/)
+  t.same(served, ['/first', '/waits', '/third', '/last'])
+})
+
+t.test('a client that sends on and on without an answer is cut off', async t => {
+  let served = 0
+  const listener = await open(t, () => void served++)
+  const [modest, greedy] = [new Client(listener), new Client(listener)]
+  modest.socket.write(get('/').repeat(100))
+  greedy.socket.write(get('/').repeat(101))
+  t.equal(await greedy.closed, '')
+  t.equal(served, 2)
+  t.equal(modest.socket.closed, false)
+})
+
+t.test('a tunnel is refused', async t => {
+  const listener = await open(t, () => t.fail('it is no request'))
+  const client = new Client(listener)
+  client.socket.write('CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n')
+  t.match(await client.closed, /^HTTP\/1\.1 405 Method Not Allowed\r\n[\s\S]*"UNSUPPORTED"/)
+})
+
 t.test('100 Continue is said to who is wanted to send, and to nobody else', async t => {
   const listener = await open(t, (request, response) => {
     if (request.url === '/refused') return void response.writeHead(403, { connection: 'close' }).end()

@@ -34,12 +34,20 @@ export function blobs(app: FastifyInstance, { cache }: { readonly cache: Cache |
   })
 
   app.get(ROUTES.blob, async (request, reply) => {
-    const range = parseByteRange(request.headers.range)
+    const range = wantedRange(request)
     if (!cache || !(await sendCached(request, reply, cache, range))) await sendStreamed(request, reply, range)
     return reply
   })
 
   app.register(async api => deletions(api, cache))
+}
+
+/**
+ * Undefined for the whole. A range under a condition is wanted only of the representation that the client has a part of;
+ * the mirror gives no validators, so no If-Range can be about what it serves (RFC 9110, section 13.1.5).
+ */
+function wantedRange({ headers }: FastifyRequest): ByteRange | undefined {
+  return headers['if-range'] === undefined ? parseByteRange(headers.range) : undefined
 }
 
 async function statBlob(

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { OciError } from '../oci/error.js'
 import { ClientGone } from './client-gone.js'
 import { drain } from './drain.js'
+import { knownExchange } from './exchange.js'
 import { parsedRequest } from './parsed-request.js'
 
 /** Every reply under `/v2/` says which protocol this is (Docker Registry HTTP API V2; clients look for it). */
@@ -19,6 +20,9 @@ export function toAnswer(error: unknown): OciError {
   if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH') {
     return new OciError('SIZE_INVALID', 'The body is not as long as Content-Length says.')
   }
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new OciError('UNSUPPORTED', 'The Content-Type is no media type.', { status: 415 })
+  }
   return new OciError(
     'UNKNOWN',
     'ecr-mirror failed on this request; its log says why under the request id.',
@@ -30,14 +34,16 @@ export function toAnswer(error: unknown): OciError {
 
 /** Writes an error as an answer: the only place that does. */
 function write(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  if (error instanceof ClientGone) {
+  // Whatever broke off when the client left is no failure.
+  if (error instanceof ClientGone || knownExchange(request)?.gone.aborted) {
     reply.hijack()
     reply.raw.destroy()
     return
   }
   const answer = toAnswer(error)
-  if (!(error instanceof OciError)) request.log.error({ err: error }, 'request failed')
-  else if (error.cause !== undefined)
+  if (!(error instanceof OciError)) {
+    if (answer.status === 500) request.log.error({ err: error }, 'request failed')
+  } else if (error.cause !== undefined)
     request.log.warn({ reason: error.message, cause: error.cause }, 'request refused')
   drain(request.raw, reply.raw)
   // Fastify would close where it did not read to the end; what is left is read by drain().
@@ -64,17 +70,25 @@ export function errors(app: FastifyInstance): void {
   })
 }
 
+/** What Node's parser refuses, by the codes of its errors; everything else is 400. */
+const PARSER_STATUS = new Map([
+  ['HPE_HEADER_OVERFLOW', 431],
+  ['ERR_HTTP_REQUEST_TIMEOUT', 408],
+  ['TUNNEL_REFUSED', 405],
+])
+
 /** Answers what Node's HTTP parser refused, before there was a request. */
 export function answerParserError(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+  const status = PARSER_STATUS.get(error.code ?? '') ?? 400
   const body = new OciError(
     'UNSUPPORTED',
-    'The request is not well-formed HTTP/1.1, is too large or came too slowly.',
+    status === 405
+      ? 'The mirror opens no tunnels.'
+      : 'The request is not well-formed HTTP/1.1, is too large or came too slowly.',
   ).toBody()
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +

@@ -33,7 +33,9 @@ const SINGLE = new Set([
  * grows on (RFC 9112, sections 3.2, 6 and 11.2). Undefined when there is nothing to refuse.
  */
 export function refusalOf(request: RawRequest): OciError | undefined {
-  const { rawHeaders } = request
+  const { rawHeaders, httpVersion } = request
+  if (httpVersion !== '1.1' && httpVersion !== '1.0')
+    return badRequest('The only versions of HTTP that are understood are 1.1 and 1.0.', 505)
   if (rawHeaders.length / 2 > MAX_HEADERS)
     return badRequest(`A request may have at most ${MAX_HEADERS} headers.`, 431)
 

@@ -5,7 +5,7 @@ import { pathOf, queryOf } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
 import type { Capture } from '../store/capture.js'
 import { discard } from '../upstream/discard.js'
-import { headerOf, outboundHeaders } from '../upstream/headers.js'
+import { headerOf, outboundHeaders, type RequestHeader } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
@@ -27,6 +27,10 @@ import { upstreamEndpoint } from './mount.js'
  * said to clients as OCI-Chunk-Min-Length (distribution-spec, "Pushing a blob in chunks").
  */
 const ECR_MIN_CHUNK = 5 * 1024 * 1024
+
+/** What describes a body that is a whole blob, and one that is part of one. */
+const WHOLE = ['content-type', 'content-length'] as const
+const CHUNK = [...WHOLE, 'content-range'] as const
 
 /**
  * Blob uploads: begun, continued, finished, asked after and given up. Bodies stream, and a cache takes them in as they
@@ -60,7 +64,9 @@ export function uploads(
         method: 'POST',
         path: pathOf(endpoint) + (query && `?${query}`),
         patience: PATIENCE.write,
-        ...(endpoint.digest === undefined ? emptyBody(request) : withBody(request, captures?.begin(request))),
+        ...(endpoint.digest === undefined
+          ? emptyBody(request)
+          : withBody(request, captures?.begin(request), WHOLE)),
       }
     },
     mend: createMissing,
@@ -192,13 +198,14 @@ export function uploads(
   function withBody(
     request: FastifyRequest,
     capture: Capture | undefined,
+    describedBy: readonly RequestHeader[] = CHUNK,
   ): { headers: Record<string, string>; body?: UploadBody } {
     const length = request.headers['content-length']
     if (length === undefined && request.headers['transfer-encoding'] === undefined) return emptyBody(request)
     const body = new UploadBody(request.raw, capture)
     bodies.set(request, body)
     return {
-      headers: outboundHeaders(request.headers, ['content-type', 'content-length', 'content-range']),
+      headers: outboundHeaders(request.headers, describedBy),
       body,
     }
   }

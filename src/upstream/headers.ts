@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { INSTANCE, VERSION } from '../version.js'
 
 /** What of a client's request headers an upstream may see. Everything else stays here, credentials first of all. */
-type RequestHeader = 'accept' | 'content-length' | 'content-range' | 'content-type' | 'range'
+export type RequestHeader = 'accept' | 'content-length' | 'content-range' | 'content-type' | 'range'
 
 /** What of an upstream's reply headers a client may see; what else it needs, the mirror writes itself. */
 const RESPONSE_HEADERS = ['oci-filters-applied', 'oci-subject', 'oci-tag', 'retry-after', 'warning'] as const

@@ -42,6 +42,8 @@ export interface MirrorOptions {
   readonly deps?: AppDeps['upstreams']
   /** The time in milliseconds since 1970, by which the cache goes. */
   readonly now?: () => number
+  /** The least severe level that is logged: all by default, which costs memory over many requests. */
+  readonly logLevel?: string
 }
 
 // The SDK asks for some credentials; the stand-in takes any.
@@ -57,7 +59,7 @@ export async function startMirror(t: Test, options: MirrorOptions = {}): Promise
 export async function mirrorOf(
   t: Test,
   ecr: Ecr,
-  { upstream, settings, users, deps, now }: MirrorOptions = {},
+  { upstream, settings, users, deps, now, logLevel = 'trace' }: MirrorOptions = {},
 ): Promise<MirrorUnderTest> {
   const directory = t.testdir({
     users: await usersFile(users),
@@ -83,7 +85,7 @@ export async function mirrorOf(
     env: {},
   })
   const lines: Record<string, unknown>[] = []
-  const log = createLog({ level: 'trace', format: 'json', destination: collectLines(lines) })
+  const log = createLog({ level: logLevel, format: 'json', destination: collectLines(lines) })
   const app = await createApp(config, { log, ...(deps && { upstreams: deps }), ...(now && { now }) })
   t.teardown(() => app.close(AbortSignal.timeout(2_000)))
   const [url = ''] = app.urls

@@ -1,0 +1,56 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { onceOver } from './registry/once-over.js'
+
+/** A connection may have this many requests waiting. No registry client sends another one before its answer has come. */
+const MAX_WAITING = 100
+
+/**
+ * The requests of one connection, served one after the other. Node hands out all that have been sent; begun at once,
+ * a client that reads no answers would have them all worked on, and one behind a refusal that ends the connection would
+ * be carried out (RFC 9112, sections 9.3.2 and 9.6).
+ */
+export class Pipeline {
+  readonly #serve: RequestListener
+  /** The first one is being served. */
+  readonly #turns: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = []
+
+  constructor(serve: RequestListener) {
+    this.#serve = serve
+  }
+
+  get isEmpty(): boolean {
+    return this.#turns.length === 0
+  }
+
+  /** Whether what comes next would be taken for the answer to what was sent last: a request that has not come whole. */
+  get mayBeRefused(): boolean {
+    return this.#turns.every(({ request, response }) => !request.complete && !response.headersSent)
+  }
+
+  /** Serves the request when its turn comes, if it does. */
+  add(request: IncomingMessage, response: ServerResponse): void {
+    // Nothing that stands behind the end of a connection is a request.
+    if (!request.socket.writable) return
+    this.#turns.push({ request, response })
+    if (this.#turns.length > MAX_WAITING) request.socket.destroy()
+    else if (this.#turns.length === 1) this.#begin()
+  }
+
+  /** Has the connection end with the answer that is being made, if its head has not gone out. */
+  endAfterThis(): void {
+    const [current] = this.#turns
+    if (current) current.response.shouldKeepAlive = false
+  }
+
+  #begin(): void {
+    const [current] = this.#turns
+    if (!current) return
+    const { request, response } = current
+    onceOver(request, response, () => {
+      this.#turns.shift()
+      if (request.socket.writable) this.#begin()
+      else this.#turns.length = 0
+    })
+    this.#serve(request, response)
+  }
+}
