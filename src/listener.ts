@@ -111,7 +111,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     else socket.destroy()
   }
   server.on('clientError', refuse)
-  server.on('connect', (_request, socket) => refuse(new TunnelRefused(), socket))
+  server.on('connect', (_request, socket) => {
+    // Node no longer looks after a socket that it has handed out.
+    socket.on('error', () => undefined)
+    socket.once('finish', () => socket.destroy())
+    refuse(new TunnelRefused(), socket)
+  })
 
   const { host, port } = options.address
   await new Promise<void>((resolve, reject) => {

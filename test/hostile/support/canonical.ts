@@ -37,7 +37,7 @@ const OWN_CODES = ['NAME_INVALID', 'UNSUPPORTED', 'TAG_INVALID']
 export async function judge(
   mirror: MirrorUnderTest,
   attacks: Iterable<string>,
-  { connections = 32, url = mirror.url }: { connections?: number; url?: string } = {},
+  { connections = 32, check }: JudgeOptions = {},
 ): Promise<Tally> {
   await mirror.fetch('/v2/team/app/tags/list')
   const secrets = secretsOf(mirror)
@@ -54,8 +54,11 @@ export async function judge(
     const reading = readStrictly(bytes)
     sent.push(bytes)
     try {
-      const outcome = await sendAttack(url, bytes, reading)
-      outcome.answers.forEach(answer => judgeAnswer(answer))
+      const outcome = await sendAttack(mirror.url, bytes, reading)
+      for (const answer of outcome.answers) {
+        judgeAnswer(answer)
+        check?.(answer)
+      }
       const told = secrets.filter(secret => outcome.received.includes(secret) && !bytes.includes(secret))
       if (told.length > 0) throw new Error(`it tells ${told.join(', ')}`)
       for (const each of allowedBy(reading, outcome)) allowed.set(each, (allowed.get(each) ?? 0) + 1)
@@ -82,6 +85,13 @@ export async function judge(
   if (failures.length > 0) throw new Error(`the log tells of ${JSON.stringify(failures[0])}`)
   if ((await mirror.fetch('/v2/')).status !== 200) throw new Error('the mirror serves nobody any more')
   return tally
+}
+
+export interface JudgeOptions {
+  /** How many attacks are under way at once. */
+  readonly connections?: number
+  /** What else has to hold of each answer; throws when it does not. */
+  readonly check?: (answer: RawAnswer) => void
 }
 
 /** What was tried and what became of it. */
@@ -176,7 +186,8 @@ function judgeFarSide(
   return operations
 }
 
-function problemOf(request: RecordedRequest): string | undefined {
+/** What is wrong with a request that reached the far side, whoever it was for. */
+export function problemOf(request: RecordedRequest): string | undefined {
   const { at, method, url, rawHeaders, headers } = request
   if (at === 'api')
     return request.action === 'GetAuthorizationToken' ? undefined : 'an unknown call of the API'

@@ -17,10 +17,13 @@ export interface Reading {
   readonly rest: 'none' | 'partial' | 'malformed'
 }
 
-/** Empty lines before a request are ignored (RFC 9112, section 2.2); they hold nothing, however they end. */
-const REQUEST_LINE = /[\r\n]*([A-Z]+) ([\x21-\x7e]+) HTTP\/(1\.[01])\r\n/y
+/**
+ * Empty lines before a request are ignored (RFC 9112, section 2.2); they hold nothing, however they end. Words
+ * may be further apart than one space (section 3). Node's parser does not tell RTSP from HTTP, which no reader takes for two different things.
+ */
+const REQUEST_LINE = /[\r\n]*([A-Z]+) +([\x21-\x7e]+) +(?:HTTP|RTSP)\/(1\.[01])\r\n/y
 const FIELD = /([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[\x21-\x7e\x80-\xff]|[ \t]+(?=[^ \t\r]))*)[ \t]*\r\n/y
-const CHUNK = /([0-9A-Fa-f]{1,8})(?:[ \t]*;[\x20-\x7e\t]*)?\r\n/y
+const CHUNK = /(0*[0-9A-Fa-f]{1,8})(?:[ \t]*;[\x20-\x7e\t]*)?\r\n/y
 const LINE_END = /\r\n/y
 
 /** What ends the reading: the bytes ran out, or are nothing that may stand there. */
