@@ -85,7 +85,9 @@ function answersIn(text: string, methods: readonly string[]): [RawAnswer[], stri
       }),
     )
     if (status >= 200) {
-      const bare = status === 204 || status === 304 || methods[answers.length] === 'HEAD'
+      // Refused before it could be read as a HEAD, one has a body, behind which the connection ends.
+      const ends = headers.get('connection') === 'close' && text.length > end + 4
+      const bare = status === 204 || status === 304 || (methods[answers.length] === 'HEAD' && !ends)
       const size = bare ? 0 : Number(headers.get('content-length'))
       if (!(end + 4 + size <= text.length)) break
       answers.push({ status, headers, body: text.slice(end + 4, end + 4 + size) })
