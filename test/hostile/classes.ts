@@ -8,7 +8,7 @@ export const CLASSES = {
   H3: { file: 'header-fields', short: 120, long: 100_000 },
   H4: { file: 'paths', short: 200, long: 200_000 },
   H5: { file: 'names', short: 150, long: 100_000 },
-  H6: { file: 'queries', short: 150, long: 50_000 },
+  H6: { file: 'queries', short: 300, long: 50_000 },
   H7: { file: 'ranges', short: 120, long: 20_000 },
   H8: { file: 'conditionals', short: 60, long: 10_000 },
   H9: { file: 'negotiation', short: 80, long: 10_000 },
