@@ -18,8 +18,8 @@ import { gate } from './gate.js'
 import { manifests } from './manifests.js'
 import { parsedRequest } from './parsed-request.js'
 import { referrers } from './referrers.js'
-import { resolveTarget, type Target } from './target.js'
-import type { UploadSessions } from './upload-session.js'
+import { resolveTarget, unknownUpload, type Target } from './target.js'
+import { ownerOf, type UploadSessions } from './upload-session.js'
 import { uploads } from './uploads.js'
 
 export interface RegistryOptions {
@@ -64,6 +64,8 @@ export function registry(
       ? OPERATOR
       : await authenticate(request, exchange, isOpen)
     if (target instanceof OciError) throw target
+    // Whoever has come by another's session does not even learn that it is one.
+    if (target.session && target.session.principal !== ownerOf(exchange.principal)) throw unknownUpload()
     exchange.target = target
     authorize(exchange.principal, target, exchange)
     if (target.place) cache?.begin(request, target.place)

@@ -79,6 +79,7 @@ function resolveUpload(
   const upstream = session && upstreams.byName(session.upstream)
   const upstreamRepository = session && parseRepository(session.repository)
   if (!session || session.name !== endpoint.name || !upstream || !upstreamRepository) throw unknownUpload()
+  if (session.registry !== upstream.ecr.host) throw unknownUpload()
   const repository = withoutPrefix(upstream, upstreamRepository)
   if (!repository) throw unknownUpload()
   return {

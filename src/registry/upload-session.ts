@@ -1,12 +1,15 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
+import type { Principal } from '../access/policy.js'
 
 const Session = z.object({
   /** For the client's eyes, as Docker-Upload-UUID. */
   id: z.string(),
-  /** Whose session it is. */
+  /** Whose session it is, as `ownerOf` has it. */
   principal: z.string(),
   upstream: z.string(),
+  /** The upstream's host: replicas may mean different ones by its name, and so may a configuration that has changed. */
+  registry: z.string(),
   /** The repository as the client names it in the path. */
   name: z.string(),
   /** The repository as the upstream knows it. */
@@ -21,6 +24,9 @@ const Session = z.object({
 
 /** An upload in progress: all there is to know about it, so that no replica has to remember anything. */
 export type UploadSession = Readonly<z.infer<typeof Session>>
+
+/** Who may go on with a session. A user and a certificate of the same name are two. */
+export const ownerOf = ({ kind, name }: Principal): string => `${kind}:${name}`
 
 /** How long a session can be continued, in milliseconds. ECR forgets an upload after about a day. */
 export const SESSION_LIFETIME = 24 * 60 * 60 * 1000

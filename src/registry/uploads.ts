@@ -19,7 +19,7 @@ import { PATIENCE } from './patience.js'
 import { refuse } from './refuse.js'
 import { unknownUpload, type RepositoryTarget } from './target.js'
 import { UploadBody } from './upload-body.js'
-import { SESSION_LIFETIME, type UploadSession, type UploadSessions } from './upload-session.js'
+import { ownerOf, SESSION_LIFETIME, type UploadSession, type UploadSessions } from './upload-session.js'
 import { upstreamEndpoint } from './mount.js'
 
 /**
@@ -86,8 +86,9 @@ export function uploads(
       discard(answer.body)
       const session: UploadSession = {
         id: randomUUID(),
-        principal: exchangeOf(request).principal?.name ?? '',
+        principal: owner(request),
         upstream: place.upstream.name,
+        registry: place.upstream.ecr.host,
         name: endpoint.name,
         repository: place.upstreamRepository,
         location,
@@ -233,17 +234,23 @@ export function uploads(
     if (target?.session && bodies.has(request) && !answered) broken.set(target.session.id, true)
   }
 
-  /** The session of a request, if it is this principal's and its upload is whole so far. */
+  /** The session of a request, if its upload is whole so far. */
   function openSession(request: FastifyRequest): {
     session: UploadSession
     target: RepositoryTarget<'upload'>
   } {
     const target = repositoryTarget(request, 'upload')
     const { session } = target
-    if (session?.principal !== exchangeOf(request).principal?.name || !session || broken.has(session.id))
-      throw unknownUpload()
+    if (!session || broken.has(session.id)) throw unknownUpload()
     return { session, target }
   }
+}
+
+/** Whose a session is that this request begins. */
+function owner(request: FastifyRequest): string {
+  const { principal } = exchangeOf(request)
+  if (!principal) throw new Error('The request was let in without anybody asking it.')
+  return ownerOf(principal)
 }
 
 function emptyBody(request: FastifyRequest): { headers: Record<string, string> } {

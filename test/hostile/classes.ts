@@ -14,7 +14,7 @@ export const CLASSES = {
   H9: { file: 'negotiation', short: 80, long: 10_000 },
   H10: { file: 'authorization-header', short: 150, long: 50_000 },
   H11: { file: 'login-floods', short: 6, long: 6 },
-  H12: { file: 'upload-sessions', short: 200, long: 20_000 },
+  H12: { file: 'upload-sessions', short: 300, long: 20_000 },
   H13: { file: 'upload-bodies', short: 100, long: 3_000 },
   H14: { file: 'hostile-manifests', short: 150, long: 10_000 },
   H15: { file: 'slow-clients', short: 8, long: 8 },

@@ -38,6 +38,7 @@ function sessionOf(id: string, offset = 0): UploadSession {
     id,
     principal: 'ci',
     upstream: 'main',
+    registry: '123456789012.dkr.ecr.us-east-1.amazonaws.com',
     name: 'team/app',
     repository: 'team/app',
     location: '/v2/team/app/blobs/uploads/1',

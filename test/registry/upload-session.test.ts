@@ -9,6 +9,7 @@ const session: UploadSession = {
   id: '1b2c',
   principal: 'ci',
   upstream: 'main',
+  registry: '123456789012.dkr.ecr.us-east-1.amazonaws.com',
   name: 'team/app',
   repository: 'prefix/team/app',
   location: '/v2/prefix/team/app/blobs/uploads/xyz?a=b',
