@@ -1,3 +1,4 @@
+import { ambiguityIn } from './ambiguity.js'
 import { parseDigest, type Digest } from './digest.js'
 
 /** What a manifest says of something else (image-spec, "OCI Content Descriptors"), as far as it is of use here. */
@@ -27,7 +28,7 @@ export interface ManifestContent {
   readonly subject: Descriptor | undefined
 }
 
-const NOT_DISTRIBUTABLE = /foreign|nondistributable/
+const NOT_DISTRIBUTABLE = /foreign|nondistributable/i
 
 /** Reads an image manifest or an index (image-spec); undefined when the bytes are no JSON object. */
 export function parseManifest(bytes: Uint8Array): ManifestContent | undefined {
@@ -45,9 +46,10 @@ export function parseManifest(bytes: Uint8Array): ManifestContent | undefined {
 /**
  * The blobs that a registry vouches for when it takes a manifest: its config and its layers. Not its subject, nor
  * layers that are fetched from elsewhere: those are taken unchecked (distribution-spec, "Pushing Manifests"). Empty
- * when the bytes are no manifest.
+ * when the bytes are no manifest, or one that another reader may understand otherwise.
  */
-export function blobsVouchedFor(manifest: Uint8Array): Digest[] {
+export function blobsVouchedFor(manifest: Uint8Array, mediaType?: string): Digest[] {
+  if (ambiguityIn(manifest, mediaType) !== undefined) return []
   return blobsOf(parseManifest(manifest)).map(({ digest }) => digest)
 }
 
@@ -83,7 +85,9 @@ function descriptorIn(value: unknown): Descriptor | undefined {
     digest,
     mediaType: type,
     size: typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
-    elsewhere: array(urls).length > 0 || (type !== undefined && NOT_DISTRIBUTABLE.test(type)),
+    elsewhere:
+      (urls !== undefined && !(Array.isArray(urls) && urls.length === 0)) ||
+      (type !== undefined && NOT_DISTRIBUTABLE.test(type)),
     platform: platformIn(platform),
   }
 }

@@ -32,10 +32,16 @@ export function toAnswer(error: unknown): OciError {
   )
 }
 
+/** Whether the client left, before all of its request was here or later. */
+function hasLeft(request: FastifyRequest): boolean {
+  const { raw } = request
+  return knownExchange(request)?.gone.aborted === true || (raw.socket.destroyed && !raw.complete)
+}
+
 /** Writes an error as an answer: the only place that does. */
 function write(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   // Whatever broke off when the client left is no failure.
-  if (error instanceof ClientGone || knownExchange(request)?.gone.aborted) {
+  if (error instanceof ClientGone || hasLeft(request)) {
     reply.hijack()
     reply.raw.destroy()
     return

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { normalAccept } from '../oci/accept.js'
-import { blobsOf, blobsVouchedFor, parseManifest, type Descriptor } from '../oci/manifest.js'
+import { blobsVouchedFor, parseManifest, type Descriptor } from '../oci/manifest.js'
 import { referenceText } from '../oci/reference.js'
 import type { CacheResult } from '../store/lease.js'
 import type { KnownManifest } from '../store/membership.js'
@@ -121,10 +121,7 @@ async function learn(
   cache.manifests.keep(manifest.digest, manifest.bytes)
   cache.recordManifest(request, manifest)
   const content = parseManifest(manifest.bytes)
-  cache.record(
-    request,
-    blobsOf(content).map(({ digest }) => digest),
-  )
+  cache.record(request, blobsVouchedFor(manifest.bytes, manifest.mediaType))
   if (mark) cache.tags.record(mark, request.headers.accept, manifest)
   await vouchForChildren(request, cache, content?.manifests ?? [])
   return manifest
@@ -146,7 +143,7 @@ async function vouchForChildren(
     // It may have been forgotten meanwhile.
     if (!bytes || !cache.manifest(request, digest)) continue
     cache.recordManifest(request, child)
-    cache.record(request, blobsVouchedFor(bytes))
+    cache.record(request, blobsVouchedFor(bytes, child.mediaType))
   }
 }
 

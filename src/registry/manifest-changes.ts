@@ -42,7 +42,7 @@ export async function learnPushed(
   const manifest = { digest, mediaType, size: bytes.length }
   cache.manifests.keep(digest, bytes)
   cache.recordManifest(request, manifest)
-  cache.record(request, blobsVouchedFor(bytes))
+  cache.record(request, blobsVouchedFor(bytes, mediaType))
   for (const mark of since) cache.tags.recordPush(mark, manifest)
 }
 

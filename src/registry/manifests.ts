@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ambiguityIn } from '../oci/ambiguity.js'
 import { digestOf, type Digest } from '../oci/digest.js'
 import { ROUTES } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
@@ -79,6 +80,8 @@ function pushes(app: FastifyInstance, cache: Cache | undefined): void {
       const target = repositoryTarget(request, 'manifest')
       if (!Buffer.isBuffer(request.body) || request.body.length === 0)
         throw new OciError('MANIFEST_INVALID', 'The manifest is empty.')
+      const ambiguity = ambiguityIn(request.body, request.headers['content-type'])
+      if (ambiguity !== undefined) throw new OciError('MANIFEST_INVALID', `The manifest ${ambiguity}.`)
       if (cache) beginPush(request, cache)
       return {
         upstream: target.place.upstream,
