@@ -264,10 +264,15 @@ function checkOffset(request: FastifyRequest, session: UploadSession): void {
   const range = /^(?:bytes )?(\d{1,15})-(\d{1,15})(?:\/(?:\d{1,15}|\*))?$/.exec(contentRange)
   if (!range)
     throw new OciError('BLOB_UPLOAD_INVALID', 'The Content-Range of a chunk is <first>-<last>, in bytes.')
-  if (Number(range[1]) === session.offset) return
+  const [first, last] = [Number(range[1]), Number(range[2])]
+  const length = request.headers['content-length']
+  if (first === session.offset && last >= first) {
+    if (length === undefined || Number(length) === last - first + 1) return
+    throw new OciError('SIZE_INVALID', 'The chunk is not as long as its Content-Range says.')
+  }
   throw new OciError(
     'BLOB_UPLOAD_INVALID',
-    `The chunk begins at byte ${range[1]}, but the upload is at ${session.offset}.`,
+    `The chunk begins at byte ${first}, but the upload is at ${session.offset}.`,
     {
       status: 416,
       headers: { range: rangeOf(session), 'docker-upload-uuid': session.id },

@@ -123,9 +123,11 @@ t.test('a refused push is said in the words of ECR', async t => {
   t.equal(immutable.status, 400)
   t.match((await immutable.json()).errors[0], { code: 'TAG_INVALID', message: /immutable/ })
 
+  const sent = ecr.count({ action: 'PutImage' })
   const malformed = await put(Buffer.from('{'))
-  t.equal(malformed.status, 405, 'ECR says 405 where the specification says 400')
-  t.match((await malformed.json()).errors[0], { code: 'UNSUPPORTED', message: /ImageManifest/ })
+  t.equal(malformed.status, 400, 'what is no manifest is not sent, since ECR says 405 to it')
+  t.match((await malformed.json()).errors[0], { code: 'MANIFEST_INVALID', message: /JSON/ })
+  t.equal(ecr.count({ action: 'PutImage' }), sent)
 
   const empty = await put(Buffer.alloc(0))
   t.equal(empty.status, 400)
