@@ -1,15 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
+import { createBudgets, type Budgets } from './budgets.js'
 import { checksOf } from './checks.js'
 import { readCertificates, type Certificates } from './certificates.js'
 import type { Config } from './config/schema.js'
+import { ConnectionRoom } from './connection-room.js'
 import { listen, type Listener } from './listener.js'
 import { openCache } from './open-cache.js'
 import { accessLog } from './operations/access-log.js'
+import { budgetMetrics } from './operations/budget-metrics.js'
 import { control } from './operations/control.js'
 import { health } from './operations/health.js'
 import type { Log } from './operations/log.js'
+import { createMetrics, metricsEndpoint } from './operations/metrics.js'
 import { createOperatorDoor } from './operator-door.js'
 import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
@@ -52,9 +56,12 @@ export async function createApp(
   const rules = createRulesInForce(await makeRules(config, deps))
   for (const warning of rules.current.warnings) log.warn(warning)
 
+  const budgets = createBudgets(config.limits, address => rules.current.rules.trustedProxies.has(address))
+
   const door = createOperatorDoor()
   const onConnection = (socket: Socket): void => door.admit(socket)
-  const opened = config.cache && (await openCache(config.cache, { log, now, onConnection }))
+  const opened =
+    config.cache && (await openCache(config.cache, { log, now, fills: budgets.fills, onConnection }))
 
   const api = Fastify({
     loggerInstance: log,
@@ -69,13 +76,21 @@ export async function createApp(
     rules: (request, response) => rules.take(request, response),
     sessions: createUploadSessions(config.uploads.sessionKey),
     cache: opened?.cache,
-    maxRequests: config.limits.maxRequests,
+    budgets: budgets.requests,
     isOperator: socket => door.isOperator(socket),
   })
 
   let draining = false
   const operations = Fastify({ logger: false })
   health(operations, { isDraining: () => draining, checks: () => checksOf(rules.current.upstreams, opened) })
+  const metrics = createMetrics()
+  budgetMetrics(metrics, () =>
+    budgets.use({
+      waitingFills: opened?.cache.blobs.waiting ?? 0,
+      upstreamConnections: rules.current.upstreams.flatMap(upstream => upstream.connections()),
+    }),
+  )
+  metricsEndpoint(operations, metrics)
 
   const commands = Fastify({ logger: false })
   if (opened) control(commands, opened)
@@ -93,7 +108,7 @@ export async function createApp(
   const noPorts: OpenPorts = { data: [], operations: undefined }
   const ports = portless
     ? noPorts
-    : await openPorts(config, api, operations, log).catch(async (error: unknown) => {
+    : await openPorts(config, api, operations, budgets, log).catch(async (error: unknown) => {
         await closeParts()
         throw error
       })
@@ -131,6 +146,7 @@ async function openPorts(
   config: Config,
   api: FastifyInstance,
   operations: FastifyInstance,
+  budgets: Budgets,
   log: Log,
 ): Promise<OpenPorts> {
   const common = {
@@ -147,6 +163,8 @@ async function openPorts(
           ...common,
           address,
           certificates,
+          room: budgets.connections,
+          onSlow: reason => void (reason === 'idle' ? budgets.idleTime : budgets.headersTime).refuse(),
           onRequest: (request, response) => api.routing(request, response),
         }),
       )
@@ -155,6 +173,8 @@ async function openPorts(
       ...common,
       address: config.operations.listen,
       certificates: undefined,
+      // Who watches the mirror comes in also when clients have taken all other room.
+      room: new ConnectionRoom({ ...config.limits, isShared: () => false }),
       onRequest: (request, response) => operations.routing(request, response),
     })
     return { data: opened, operations: operationsListener }

@@ -1,12 +1,13 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Certificates } from './certificates.js'
+import type { ConnectionRoom } from './connection-room.js'
 import { Pipeline } from './pipeline.js'
 
-/** Bounds on what clients may hold open, times in milliseconds. */
+/** Bounds on how long clients may hold something open, in milliseconds. */
 export interface ListenerLimits {
-  readonly maxConnections: number
   /** How long a connection with a request in flight may make no progress in either direction. */
   readonly idleTimeout: number
   readonly headersTimeout: number
@@ -15,6 +16,10 @@ export interface ListenerLimits {
 export interface ListenerOptions {
   readonly address: { readonly host: string; readonly port: number }
   readonly limits: ListenerLimits
+  /** For connections, of this port and of others that share it. */
+  readonly room: ConnectionRoom
+  /** Learns of connections that are ended for what they took too long for. */
+  readonly onSlow?: (reason: 'headers' | 'idle') => void
   readonly certificates: Certificates | undefined
   readonly onRequest: RequestListener
   /** Answers what is no HTTP, on a connection that waits for no other answer. */
@@ -38,6 +43,8 @@ const KEEP_ALIVE = 95_000
 
 const MAX_HEADER_BYTES = 16 * 1024
 
+const TOO_SLOW = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT'])
+
 /** How often, in milliseconds, a draining port looks for connections that have become idle. */
 const DRAIN_INTERVAL = 250
 
@@ -52,7 +59,7 @@ class TunnelRefused extends Error {
 
 /** Opens a port. Rejects when it cannot be opened. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
-  const { limits, onRequest, onParserError, onError } = options
+  const { limits, room, onRequest, onParserError, onSlow, onError } = options
   let { certificates } = options
   const http = {
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -78,12 +85,14 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     })
   const server: Server | TlsServer = tls ?? createServer(http)
   server.timeout = limits.idleTimeout
-  server.maxConnections = limits.maxConnections
 
   /** Connections that speak HTTP, each with the requests it waits for answers to. */
   const connections = new Map<Duplex, Pipeline>()
   let draining = false
 
+  server.on('connection', (socket: Socket) => {
+    if (!room.admit(socket)) socket.destroy()
+  })
   server.on(tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
     connections.set(
       socket,
@@ -105,7 +114,13 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     })
     serve(request, response)
   })
-  const refuse = (error: Error, socket: Duplex): void => {
+  server.on('timeout', (socket: Duplex) => {
+    // Between two requests there is nothing that it keeps from going on.
+    if (connections.get(socket)?.isEmpty === false) onSlow?.('idle')
+    socket.destroy()
+  })
+  const refuse = (error: Error & { code?: string }, socket: Duplex): void => {
+    if (TOO_SLOW.has(error.code ?? '')) onSlow?.('headers')
     // An answer to the wrong request would be worse than none.
     if (connections.get(socket)?.mayBeRefused) onParserError(error, socket)
     else socket.destroy()

@@ -1,6 +1,7 @@
 import * as files from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { compilePattern } from './access/pattern.js'
+import type { Budget } from './budget.js'
 import type { Config } from './config/schema.js'
 import { ConfigError } from './config/config-error.js'
 import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
@@ -42,6 +43,8 @@ export interface OpenCacheDeps {
   readonly log: Log
   /** The time in milliseconds since 1970, by which what is known grows old. */
   readonly now?: (() => number) | undefined
+  /** Blobs that are fetched at a time. */
+  readonly fills?: Budget
   /** Is given whoever connects to the socket in the cache directory. */
   readonly onConnection?: (socket: Socket) => void
 }
@@ -49,7 +52,7 @@ export interface OpenCacheDeps {
 /** Opens the configured cache. Throws a ConfigError when another mirror owns its directory; other trouble passes. */
 export async function openCache(
   config: CacheConfig,
-  { log, now = Date.now, onConnection }: OpenCacheDeps,
+  { log, now = Date.now, fills, onConnection }: OpenCacheDeps,
 ): Promise<OpenCache> {
   const { directory, maxSize, minFree, verify, fillOnRange, download } = config
   const store = await openDiskStore({ directory, maxSize, minFree, log, onConnection }).catch(
@@ -66,7 +69,7 @@ export async function openCache(
     })
   const membership = await openMembership({ ...config.membership, journal: journal(layout.membership), now })
   const tags = await openTagCache({ ...tagOptions(config), journal: journal(layout.tags), now })
-  const blobs = createBlobCache({ store, verify, ...download, onEvent })
+  const blobs = createBlobCache({ store, verify, ...download, ...(fills && { fills }), onEvent })
   const manifests = createManifestStore({
     store,
     maxManifest: MAX_MANIFEST_BYTES,

@@ -21,7 +21,8 @@ export interface MadeRules {
 /** Makes rules of a configuration. Throws a ConfigError when the users file cannot be used. */
 export async function makeRules(config: Config, deps: UpstreamDeps): Promise<MadeRules> {
   const { users, warnings } = await readUsers(config)
-  const upstreams = config.upstreams.map(settings => createUpstream(settings, deps))
+  const connections = { connections: config.limits.maxUpstreamConnections, ...deps.connections }
+  const upstreams = config.upstreams.map(settings => createUpstream(settings, { ...deps, connections }))
   const rules: Rules = {
     hasUsers: users.size > 0,
     passwords: createPasswordCheck({ users: () => users }),

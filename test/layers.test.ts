@@ -34,6 +34,9 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   // The program's own version, in what it calls itself.
   ['upstream', 'version.ts'],
   ['registry', 'version.ts'],
+  // How much there may be of something, which belongs to no room.
+  ['store', 'budget.ts'],
+  ['registry', 'budget.ts'],
   // How a promise is waited for, which belongs to no room.
   ['upstream', 'until-aborted.ts'],
   ['store', 'until-aborted.ts'],
@@ -51,6 +54,7 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
 
 /** Packages that only some may import: rooms, or single files. */
 const PACKAGES: readonly (readonly [name: RegExp, allowed: readonly string[]])[] = [
+  [/^@prometheus-io\/client$/, ['operations']],
   [/^fastify(-plugin)?$/, ['registry', 'operations', 'app']],
   [/^@fastify\/http-proxy$/, ['registry/forward.ts']],
   [/^@fastify\/(?!http-proxy$)/, ['registry', 'operations', 'app']],

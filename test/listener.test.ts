@@ -5,11 +5,20 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import { readCertificates } from '../src/certificates.js'
+import { ConnectionRoom } from '../src/connection-room.js'
 import { listen, type Listener, type ListenerLimits, type ListenerOptions } from '../src/listener.js'
 import { answerParserError } from '../src/registry/errors.js'
 import { makeCertificate } from './support/certificate.js'
 
-const LIMITS = { maxConnections: 100, idleTimeout: 5_000, headersTimeout: 5_000 }
+const LIMITS = { idleTimeout: 5_000, headersTimeout: 5_000 }
+
+function roomFor(connections: number): ConnectionRoom {
+  return new ConnectionRoom({
+    maxConnections: connections,
+    maxConnectionsPerAddress: connections,
+    isShared: () => false,
+  })
+}
 
 async function open(
   t: Test,
@@ -22,6 +31,7 @@ async function open(
   const listener = await listen({
     address: { host: '127.0.0.1', port: 0 },
     certificates: undefined,
+    room: roomFor(100),
     onParserError: answerParserError,
     onError: error => t.fail(String(error)),
     ...options,
@@ -102,7 +112,7 @@ t.test(
 )
 
 t.test('connections beyond the limit are refused, and there is room again when one ends', async t => {
-  const listener = await open(t, (_request, response) => response.end(), { limits: { maxConnections: 2 } })
+  const listener = await open(t, (_request, response) => response.end(), { room: roomFor(2) })
   const [first, second] = [new Client(listener), new Client(listener)]
   for (const client of [first, second]) {
     client.socket.write(get('/'))

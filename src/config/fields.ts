@@ -99,6 +99,14 @@ export const durationOrNever = parsed(
 /** A size as people write it; bytes afterwards. */
 export const size = parsed('a size such as 512MiB or 100GiB', parseSize)
 
+const LEAST_MANIFEST_MEMORY = 16 * 1024 * 1024
+
+/** A size that the largest manifests and listings fit in; bytes afterwards. */
+export const manifestMemory = parsed('a size of at least 16MiB, such as 256MiB', value => {
+  const bytes = parseSize(value)
+  return bytes !== undefined && bytes >= LEAST_MANIFEST_MEMORY ? bytes : undefined
+})
+
 /** A rate that is not nothing; bytes per second afterwards. */
 export const rate = parsed('a rate such as 20MiB/s, more than 0', value => parseRate(value) || undefined)
 

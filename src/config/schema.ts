@@ -16,7 +16,7 @@ import {
   listenAddress,
   oneOf,
 } from './fields.js'
-import { oneOrMore, origin, parsed, path, rate, text, wholeNumber } from './fields.js'
+import { manifestMemory, oneOrMore, origin, parsed, path, rate, text, wholeNumber } from './fields.js'
 
 const tlsSchema = z
   .strictObject({
@@ -290,12 +290,26 @@ export const settingsSchema = z.strictObject({
     .meta({ description: 'The log, on standard output.' }),
   limits: z
     .strictObject({
-      maxRequests: wholeNumber(1)
-        .default(2000)
-        .meta({ description: 'Requests in flight; more are answered 503.' }),
+      maxRequests: wholeNumber(1).default(2000).meta({
+        description:
+          'Requests in flight; more are answered 503, and those that need the upstream above nine tenths of it.',
+      }),
       maxConnections: wholeNumber(1)
         .default(10_000)
         .meta({ description: 'Open client connections; more are refused.' }),
+      maxConnectionsPerAddress: wholeNumber(1).default(2000).meta({
+        description:
+          'The same of one address, or of one /64 of IPv6; not of trustedProxies, which many clients come from.',
+      }),
+      maxFills: wholeNumber(1)
+        .default(256)
+        .meta({ description: 'Blobs that are fetched into the cache at a time; more wait 5 s, then 503.' }),
+      maxUpstreamConnections: wholeNumber(1)
+        .default(128)
+        .meta({ description: 'Connections to one host of an upstream or its storage; more requests wait.' }),
+      maxManifestMemory: manifestMemory
+        .prefault('256MiB')
+        .meta({ description: 'Manifests and listings held in memory at once; more are answered 503.' }),
       idleTimeout: duration
         .prefault('60s')
         .meta({ description: 'How long a connection may make no progress.' }),

@@ -1,5 +1,6 @@
 import { ambiguityIn } from './ambiguity.js'
 import { parseDigest, type Digest } from './digest.js'
+import { isDeeperThan, MAX_MANIFEST_DEPTH } from './json-depth.js'
 
 /** What a manifest says of something else (image-spec, "OCI Content Descriptors"), as far as it is of use here. */
 export interface Descriptor {
@@ -30,7 +31,7 @@ export interface ManifestContent {
 
 const NOT_DISTRIBUTABLE = /foreign|nondistributable/i
 
-/** Reads an image manifest or an index (image-spec); undefined when the bytes are no JSON object. */
+/** Reads an image manifest or an index (image-spec); undefined when the bytes are no JSON object, or a bottomless one. */
 export function parseManifest(bytes: Uint8Array): ManifestContent | undefined {
   const parsed = parsedObject(bytes)
   if (!parsed) return undefined
@@ -100,6 +101,7 @@ export function platformIn(value: unknown): Platform | undefined {
 }
 
 function parsedObject(bytes: Uint8Array): object | undefined {
+  if (isDeeperThan(bytes, MAX_MANIFEST_DEPTH)) return undefined
   try {
     const parsed: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
     return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed : undefined

@@ -8,7 +8,7 @@ import type { OpenBlob } from '../upstream/blob-source.js'
 import { RangeNotSatisfiable } from '../upstream/blob-body.js'
 import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
-import { repositoryTarget } from './exchange.js'
+import { exchangeOf, repositoryTarget } from './exchange.js'
 import { refuse } from './refuse.js'
 import { askOrFallBack } from './stale.js'
 
@@ -33,7 +33,8 @@ export async function leaseBlob(
   try {
     if (range && !fillsWhole(range, cache.fillOnRange) && !(await cache.blobs.knows(endpoint.digest)))
       return undefined
-    const lease = await cache.blobs.lease(endpoint.digest, sourceOf(request, cache), signal)
+    const source = admitted(request, sourceOf(request, cache))
+    const lease = await cache.blobs.lease(endpoint.digest, source, signal)
     // A download that began for this repository, by whomever, is a proof by itself: the upstream gave the bytes.
     if (cache.proof(request, endpoint.digest) === 'fresh') return { lease, stale: false }
     try {
@@ -72,6 +73,7 @@ export async function askForBlob(
 ): Promise<number> {
   const target = repositoryTarget(request, 'blob')
   const { endpoint, place } = target
+  exchangeOf(request).share.askUpstream()
   const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
   if ('size' in found) {
     cache?.record(request, [endpoint.digest])
@@ -106,6 +108,17 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
       cache.record(request, [endpoint.digest])
       if (!found) return emptyBlob()
       return openedBlob(found)
+    },
+  }
+}
+
+/** The source, if it is not too much now to ask the upstream. What it has once been asked for it goes on with. */
+function admitted(request: FastifyRequest, source: BlobSource): BlobSource {
+  const { share } = exchangeOf(request)
+  return {
+    open: async (range, signal) => {
+      share.askUpstream()
+      return source.open(range, signal)
     },
   }
 }

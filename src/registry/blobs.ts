@@ -140,6 +140,7 @@ async function sendStreamed(
 ): Promise<void> {
   const target = repositoryTarget(request, 'blob')
   const { endpoint, place } = target
+  exchangeOf(request).share.askUpstream()
   const found = await inTime(request, signal =>
     place.upstream.blobs.open(place.upstreamRepository, endpoint.digest, range, signal),
   )

@@ -29,7 +29,7 @@ export function discovery(app: FastifyInstance): void {
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'tags')
       const { name, n } = target.endpoint
-      const { tags } = await readListing(TagList, answer, target, 'ListImages')
+      const { tags } = await readListing(TagList, answer, target, 'ListImages', exchangeOf(request).share)
       // ECR lists in no order; a page can be put into order, the whole cannot.
       const body = { name, tags: n === 0 ? [] : [...(tags ?? [])].sort() }
       sendListing(reply, target, answer, body, n)
@@ -45,7 +45,13 @@ export function discovery(app: FastifyInstance): void {
     },
     answer: async (request, reply, answer) => {
       const target = catalogTarget(request)
-      const { repositories } = await readListing(Catalog, answer, target, 'DescribeRepositories')
+      const { repositories } = await readListing(
+        Catalog,
+        answer,
+        target,
+        'DescribeRepositories',
+        exchangeOf(request).share,
+      )
       const names = target.endpoint.n === 0 ? [] : visible(request, target, repositories ?? [])
       sendListing(reply, target, answer, { repositories: names }, target.endpoint.n)
     },

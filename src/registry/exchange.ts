@@ -5,6 +5,7 @@ import type { PasswordCheck } from '../access/password-check.js'
 import type { Policy, Principal } from '../access/policy.js'
 import type { EndpointKind } from '../oci/endpoint.js'
 import type { UpstreamTable } from '../upstream/upstream-table.js'
+import { unshared, type RequestShare } from './request-share.js'
 import type { RepositoryTarget, Target } from './target.js'
 
 /** What may change while the mirror runs; a reload puts a whole new one in its place. */
@@ -23,6 +24,8 @@ export interface Exchange {
   readonly rules: Rules
   /** Aborts when the client leaves before its answer is complete. */
   readonly gone: AbortSignal
+  /** What it has of what all requests share. */
+  readonly share: RequestShare
   address: string | undefined
   principal: Principal | undefined
   target: Target | undefined
@@ -32,10 +35,16 @@ export interface Exchange {
 
 const exchanges = new WeakMap<IncomingMessage, Exchange>()
 
-export function beginExchange(request: FastifyRequest, rules: Rules, gone: AbortSignal): Exchange {
+export function beginExchange(
+  request: FastifyRequest,
+  rules: Rules,
+  gone: AbortSignal,
+  share = unshared(),
+): Exchange {
   const exchange: Exchange = {
     rules,
     gone,
+    share,
     address: undefined,
     principal: undefined,
     target: undefined,

@@ -2,15 +2,17 @@ import type { FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { pathOf, queryOf, type Endpoint, type Paging } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
+import { isDeeperThan, MAX_MANIFEST_DEPTH } from '../oci/json-depth.js'
 import { refusalOf } from '../upstream/dialect.js'
 import type { EcrAction } from '../upstream/ecr-action.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
-import { readBody } from '../upstream/read-body.js'
 import type { Answer } from '../upstream/send.js'
 import type { Upstream } from '../upstream/upstream.js'
 import type { Forwarding } from './forward.js'
 import { PATIENCE } from './patience.js'
+import { readAnswer } from './read-answer.js'
+import type { RequestShare } from './request-share.js'
 import type { Target } from './target.js'
 
 /** The largest listing that is taken from an upstream, in bytes. */
@@ -48,16 +50,19 @@ export async function readListing<T>(
   answer: Answer,
   { upstream, place }: Target,
   action: EcrAction,
+  share: RequestShare,
 ): Promise<T> {
   const name = upstream?.name ?? ''
   if (answer.statusCode !== 200)
     throw await refusalOf(answer, { action, upstream: name, repository: place?.upstreamRepository })
-  const bytes = await readBody(answer.body, MAX_LISTING)
+  const bytes = await readAnswer(answer, share, MAX_LISTING)
   try {
-    return schema.parse(JSON.parse(bytes?.toString('utf8') ?? ''))
+    if (bytes && !isDeeperThan(bytes, MAX_MANIFEST_DEPTH))
+      return schema.parse(JSON.parse(bytes.toString('utf8')))
   } catch {
-    throw new OciError('UNKNOWN', `The upstream "${name}" sent a listing that is not one.`, { status: 502 })
+    // It is told as all else that is no listing.
   }
+  throw new OciError('UNKNOWN', `The upstream "${name}" sent a listing that is not one.`, { status: 502 })
 }
 
 /** The query of the upstream's next page, from its mark on (RFC 8288; ECR's Link is absolute). */

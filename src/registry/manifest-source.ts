@@ -5,10 +5,10 @@ import { OciError } from '../oci/error.js'
 import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
 import { discard } from '../upstream/discard.js'
 import { headerOf, outboundHeaders } from '../upstream/headers.js'
-import { readBody } from '../upstream/read-body.js'
 import type { Answer } from '../upstream/send.js'
 import { exchangeOf } from './exchange.js'
 import { PATIENCE } from './patience.js'
+import { readAnswer } from './read-answer.js'
 import { refuse } from './refuse.js'
 import { sendTimed } from './send-timed.js'
 import type { RepositoryTarget } from './target.js'
@@ -51,9 +51,11 @@ export async function fetchManifest(
 ): Promise<WholeManifest> {
   const answer = await ask(request, target, 'GET', signal)
   if (answer.statusCode !== 200) throw await refuse(answer, target, 'BatchGetImage')
+  const { share } = exchangeOf(request)
   const { 'content-encoding': encoding = 'identity' } = answer.headers
-  const bytes = encoding === 'identity' ? await readBody(answer.body, MAX_MANIFEST_BYTES) : undefined
+  const bytes = encoding === 'identity' ? await readAnswer(answer, share, MAX_MANIFEST_BYTES) : undefined
   if (!bytes) {
+    if (encoding === 'identity') share.refused('manifestSize')
     discard(answer.body)
     throw untrustworthy(target, 'sent a manifest that is compressed or larger than 4 MiB')
   }

@@ -3,7 +3,6 @@ import { ambiguityIn } from '../oci/ambiguity.js'
 import { digestOf, type Digest } from '../oci/digest.js'
 import { ROUTES } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
-import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
 import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import type { Cache } from './cache.js'
@@ -13,6 +12,7 @@ import { exchangeOf, repositoryTarget } from './exchange.js'
 import { Flights } from './flights.js'
 import { forward } from './forward.js'
 import { findManifest, type FoundManifest } from './manifest-access.js'
+import { manifestBodies } from './manifest-body.js'
 import { beginPush, forgetDeleted, forgetTags, learnPushed } from './manifest-changes.js'
 import { upstreamPath, type WholeManifest } from './manifest-source.js'
 import { PATIENCE } from './patience.js'
@@ -33,6 +33,7 @@ export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cac
       const found = cache
         ? await findManifest(request, target, { cache, flights, source })
         : await passThrough(request, source)
+      if (found.manifest.bytes) exchangeOf(request).share.hold(found.manifest.bytes)
       return sendManifest(reply, found, request.method === 'HEAD')
     },
   })
@@ -66,12 +67,7 @@ function sendManifest(reply: FastifyReply, { manifest, result }: Found, head: bo
 
 /** PUT, as the client sent it, to the byte. It is small enough to be held, so that it can be sent again. */
 function pushes(app: FastifyInstance, cache: Cache | undefined): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser(
-    '*',
-    { parseAs: 'buffer', bodyLimit: MAX_MANIFEST_BYTES },
-    (_request, body, done) => done(null, body),
-  )
+  manifestBodies(app)
 
   forward(app, {
     kind: 'manifest',

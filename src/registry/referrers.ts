@@ -69,7 +69,13 @@ async function askForReferrers(request: FastifyRequest, signal: AbortSignal): Pr
     name: place.upstreamRepository,
   })
   const answer = await sendTimed(exchangeOf(request), place.upstream, { ...asked, signal })
-  const index = await readListing(ReferrersIndex, answer, target, 'ListImageReferrers')
+  const index = await readListing(
+    ReferrersIndex,
+    answer,
+    target,
+    'ListImageReferrers',
+    exchangeOf(request).share,
+  )
   return {
     body: Buffer.from(JSON.stringify(index)),
     headers: passedOn(answer.headers),

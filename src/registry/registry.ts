@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { clientAddress } from '../access/client-address.js'
 import { ANONYMOUS, OPERATOR } from '../access/policy.js'
 import { OciError } from '../oci/error.js'
-import { admission } from './admission.js'
+import { admission, shareOf } from './admission.js'
 import { authenticate } from './authenticate.js'
 import { authorize, isAllowed } from './authorize.js'
 import { base } from './base.js'
@@ -18,6 +18,7 @@ import { gate } from './gate.js'
 import { manifests } from './manifests.js'
 import { parsedRequest } from './parsed-request.js'
 import { referrers } from './referrers.js'
+import type { RequestBudgets } from './request-share.js'
 import { resolveTarget, unknownUpload, type Target } from './target.js'
 import { ownerOf, type UploadSessions } from './upload-session.js'
 import { uploads } from './uploads.js'
@@ -28,7 +29,7 @@ export interface RegistryOptions {
   readonly sessions: UploadSessions
   /** Undefined to stream everything through. */
   readonly cache: Cache | undefined
-  readonly maxRequests: number
+  readonly budgets: RequestBudgets
   /** Whether a connection is one of whoever runs the mirror, who need not log in. */
   readonly isOperator: (socket: Duplex) => boolean
 }
@@ -39,15 +40,20 @@ export interface RegistryOptions {
  */
 export function registry(
   app: FastifyInstance,
-  { rules, sessions, cache, maxRequests, isOperator }: RegistryOptions,
+  { rules, sessions, cache, budgets, isOperator }: RegistryOptions,
 ): void {
   errors(app)
   app.addHook('onSend', async (_request, reply) => void reply.headers(API_VERSION))
 
   gate(app)
-  admission(app, { maxRequests })
+  admission(app, budgets)
   app.addHook('onRequest', async (request, reply) => {
-    const exchange = beginExchange(request, rules(request.raw, reply.raw), clientGone(request.raw, reply.raw))
+    const exchange = beginExchange(
+      request,
+      rules(request.raw, reply.raw),
+      clientGone(request.raw, reply.raw),
+      shareOf(request),
+    )
     reply.header('x-request-id', request.id)
     exchange.address = clientAddress({
       peer: request.socket.remoteAddress,

@@ -3,12 +3,13 @@ import type { Answer, OutboundRequest } from '../upstream/send.js'
 import type { Upstream } from '../upstream/upstream.js'
 import type { Exchange } from './exchange.js'
 
-/** Sends a request upstream and notes what it took, for the access line. */
+/** Sends a request upstream, if that is not too much now, and notes what it took, for the access line. */
 export async function sendTimed(
   exchange: Exchange,
   upstream: Upstream,
   request: OutboundRequest,
 ): Promise<Answer> {
+  exchange.share.askUpstream()
   const began = performance.now()
   const answer = await upstream.send(request)
   exchange.upstream = {

@@ -1,3 +1,4 @@
+import { Budget } from '../budget.js'
 import type { Digest } from '../oci/digest.js'
 import { asError } from './as-error.js'
 import type { BlobCacheEvent } from './blob-cache-event.js'
@@ -9,6 +10,7 @@ import { Fill } from './fill.js'
 import { Keeping } from './keeping.js'
 import { DigestMismatch, type Lease } from './lease.js'
 import { isRefusal } from './place.js'
+import { Slots } from './slots.js'
 import { StoredRead } from './stored-read.js'
 
 export type { BlobCacheEvent } from './blob-cache-event.js'
@@ -21,6 +23,8 @@ export interface BlobCacheOptions {
   readonly parts?: number
   /** Of such a range, in bytes. */
   readonly partSize?: number
+  /** Downloads at a time; more wait their turn for a moment. */
+  readonly fills?: Budget
   /** Milliseconds that a download goes on for nobody. */
   readonly idleFill?: number
   /** The share of the blob above which a download goes on for nobody to its end. */
@@ -46,6 +50,8 @@ export interface BlobCache {
    * when there is nothing to be had, CacheTrouble when the store cannot take it, and the signal's reason.
    */
   lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease>
+  /** Downloads that wait for their turn. */
+  readonly waiting: number
   /** Resolves when all that was downloaded to its end is stored, or cannot be. */
   settled(): Promise<void>
   /** Takes the bytes of a push as they pass; nobody finds them before they are kept. Undefined once this is closed. */
@@ -68,6 +74,7 @@ export function createBlobCache({
   verify,
   parts = PARTS,
   partSize = PART_SIZE,
+  fills: budget = new Budget(Infinity),
   idleFill = 5000,
   keepAbove = 0.25,
   stall = 10_000,
@@ -77,6 +84,7 @@ export function createBlobCache({
   random = Math.random,
 }: BlobCacheOptions): BlobCache {
   const limits = { parts, partSize, idleFill, keepAbove, stall, noProgress }
+  const slots = new Slots(budget, clock)
   const fills = new Map<Digest, Fill>()
   /** Also those that cannot be joined any more. */
   const running = new Set<Fill>()
@@ -136,7 +144,18 @@ export function createBlobCache({
     }
     const earlier = [...running].filter(each => each.digest === digest)
     const after = Promise.all(earlier.map(({ finished }) => finished))
-    const fill = new Fill({ digest, source, store, limits, clock, random, onEvent: tell, onOver, after })
+    const fill = new Fill({
+      digest,
+      source,
+      store,
+      limits,
+      clock,
+      random,
+      onEvent: tell,
+      onOver,
+      after,
+      slots,
+    })
     fills.set(digest, fill)
     running.add(fill)
     void fill.finished.then(() => running.delete(fill))
@@ -228,6 +247,9 @@ export function createBlobCache({
     knows: async digest => fills.has(digest) || keepings.has(digest) || (await size(digest)) !== undefined,
     size,
     lease,
+    get waiting() {
+      return slots.waiting
+    },
     async settled() {
       await Promise.all([...running].filter(fill => fill.isRight).map(fill => fill.finished))
     },

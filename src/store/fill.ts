@@ -11,6 +11,7 @@ import { DigestMismatch, type CacheResult, type Lease } from './lease.js'
 import type { PartTable } from './part-table.js'
 import { abandon } from './receive.js'
 import { SharedBlob } from './shared-blob.js'
+import type { Slots } from './slots.js'
 import { Unrepairable } from './unrepairable.js'
 import { Wakers } from './wakers.js'
 
@@ -33,6 +34,8 @@ export interface FillOptions {
   readonly onOver: () => void
   /** What it waits for before it begins: the end of an earlier one, which may leave something to go on from. */
   readonly after: Promise<unknown>
+  /** Of which it then takes one. */
+  readonly slots: Slots
 }
 
 interface Opened {
@@ -67,7 +70,7 @@ export class Fill {
 
   constructor(options: FillOptions) {
     this.#options = options
-    this.finished = this.#fill()
+    this.finished = this.#inTurn()
       .catch((error: unknown) => this.#fail(asError(error)))
       .finally(() => this.#finish())
   }
@@ -121,8 +124,18 @@ export class Fill {
     await this.finished
   }
 
+  async #inTurn(): Promise<void> {
+    const { after, slots } = this.#options
+    await after
+    const giveBack = await slots.take(this.#stop.signal)
+    try {
+      await this.#fill()
+    } finally {
+      giveBack()
+    }
+  }
+
   async #fill(): Promise<void> {
-    await this.#options.after
     this.#stop.signal.throwIfAborted()
     const beginning = await begin({ ...this.#options, stop: this.#stop })
     const { ingest, table } = beginning

@@ -2,6 +2,7 @@ import { lookup as dnsLookup, type LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici'
 import { kindOfAddress } from './address.js'
+import type { Pools } from './pools.js'
 
 /**
  * How far a host is trusted with where it leads: `private` may lead into private networks (a VPC endpoint), `listed`
@@ -100,6 +101,8 @@ function guardedLookup(lookup: Lookup, trust: Trust): LookupFunction {
 export interface DispatcherOptions extends ConnectorOptions {
   /** Most connections to one origin. */
   readonly connections?: number
+  /** Makes them, where somebody wants to know how many there are. */
+  readonly pools?: Pools
   /** Milliseconds from a request's end to its answer's headers. */
   readonly headersTimeout?: number
   /** Milliseconds between two pieces of a body. */
@@ -119,6 +122,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     connections = 128,
     headersTimeout = 30_000,
     bodyTimeout = 60_000,
+    pools,
   } = options
   const agent = new EnvHttpProxyAgent({
     connect: createConnector(options),
@@ -129,6 +133,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       ...(ca !== undefined && { ca }),
     },
     connections,
+    ...(pools && { factory: pools.factory }),
     pipelining: 1,
     allowH2: false,
     headersTimeout,

@@ -5,6 +5,7 @@ import type { RepositoryTemplate } from './ecr-api.js'
 import { layerBucketHosts, parseEcrHost, PUBLIC_LAYER_HOSTS, type EcrHost } from './ecr-host.js'
 import type { TokenSource } from './ecr-token.js'
 import { createDispatcher, type DispatcherOptions } from './egress.js'
+import { Pools, type PoolUse } from './pools.js'
 import { watchReachability, type Reachability } from './reachability.js'
 import { createRedirectRules } from './redirect-rules.js'
 import { repositoryCreation, type CreateRepository } from './repository-creation.js'
@@ -53,6 +54,8 @@ export interface Upstream {
   /** Undefined where pushes create no repositories. */
   readonly createRepository: CreateRepository | undefined
   readonly reachability: Reachability
+  /** How its connections are used, an entry for each origin. */
+  connections(): PoolUse[]
   /** Ends its requests and connections. */
   close(): Promise<void>
 }
@@ -78,8 +81,10 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
   const endpoint = settings.endpoint === undefined ? undefined : new URL(settings.endpoint)
   const origin = endpoint?.origin ?? `https://${ecr.host}`
 
+  const pools = [new Pools(), new Pools()] as const
   const registry = createDispatcher({
     ...deps.connections,
+    pools: pools[0],
     servername: ecr.host,
     // A private registry may be at a VPC endpoint.
     trustOf: () => (endpoint ? 'listed' : ecr.kind),
@@ -107,6 +112,7 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
   )
   const storage = createDispatcher({
     ...deps.connections,
+    pools: pools[1],
     trustOf: (host, port) => rules.trustOf(host, port),
   })
   const blobs = createBlobSource({
@@ -136,6 +142,7 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
           })
         : undefined,
     reachability,
+    connections: () => pools.flatMap(each => each.use()),
     async close() {
       tokens.close()
       await Promise.all([registry.destroy(), storage.destroy()])

@@ -58,6 +58,10 @@ t.test('a small file is completed with the defaults, and nothing can be changed'
     limits: {
       maxRequests: 2000,
       maxConnections: 10_000,
+      maxConnectionsPerAddress: 2000,
+      maxFills: 256,
+      maxUpstreamConnections: 128,
+      maxManifestMemory: 256 * 1024 * 1024,
       idleTimeout: 60_000,
       headersTimeout: 10_000,
       drainTimeout: 25_000,

@@ -1,0 +1,95 @@
+import type { Readable } from 'node:stream'
+import { Budget } from '../budget.js'
+import { ManifestMemory } from './manifest-memory.js'
+import { overloaded } from './overloaded.js'
+
+/** What requests share. */
+export interface RequestBudgets {
+  /** Requests in flight. */
+  readonly requests: Budget
+  /** Those of them that need the upstream. */
+  readonly misses: Budget
+  readonly manifests: ManifestMemory
+  /** Manifests that were too large, and those that nest too deep. */
+  readonly manifestSize: Budget
+  readonly manifestDepth: Budget
+}
+
+/** Of all requests that may be in flight, how many there may be for one more of them to go upstream. */
+export const SHARE_OF_MISSES = 0.9
+
+/**
+ * What one request has of what all share. When many are in flight, those that need the upstream are turned away before
+ * those that do not: these are over soonest, and cost least.
+ */
+export class RequestShare {
+  readonly #budgets: RequestBudgets
+  readonly #given: (() => void)[] = []
+  #isMiss = false
+  #isOver = false
+
+  constructor(budgets: RequestBudgets) {
+    this.#budgets = budgets
+  }
+
+  /** Called before the upstream is asked for this request. Throws when it may not be; once it may, it may again. */
+  askUpstream(): void {
+    const { requests, misses } = this.#budgets
+    if (this.#isMiss || this.#isOver) return
+    const mayAsk = requests.inUse <= misses.limit ? misses.take() : misses.refuse()
+    if (!mayAsk) throw overloaded('as many requests for its upstreams in flight')
+    this.#isMiss = true
+    this.#given.push(() => misses.giveBack())
+  }
+
+  /** A body as a whole. Undefined when it is larger than `limit`; what is left of it is the caller's to deal with. */
+  async collect(body: Readable, limit: number): Promise<Buffer | undefined> {
+    const bytes = await this.#budgets.manifests.collect(body, limit)
+    if (bytes) this.hold(bytes)
+    return bytes
+  }
+
+  /** Counts bytes as held until the request is over. */
+  hold(bytes: Buffer): void {
+    if (!this.#isOver) this.#given.push(this.#budgets.manifests.hold(bytes))
+  }
+
+  /** Counts a manifest that was refused for its size or for its depth. */
+  refused(bound: 'manifestSize' | 'manifestDepth'): void {
+    this.#budgets[bound].refuse()
+  }
+
+  /** The request is over. */
+  giveBack(): void {
+    this.#isOver = true
+    for (const giveBack of this.#given.splice(0)) giveBack()
+  }
+}
+
+/** Budgets for a mirror with these limits; sizes in bytes. */
+export function createRequestBudgets(limits: {
+  readonly maxRequests: number
+  readonly manifestMemory: Budget
+  readonly maxManifest: number
+  readonly maxManifestDepth: number
+}): RequestBudgets {
+  return {
+    requests: new Budget(limits.maxRequests),
+    misses: new Budget(Math.ceil(limits.maxRequests * SHARE_OF_MISSES)),
+    manifests: new ManifestMemory(limits.manifestMemory),
+    manifestSize: new Budget(limits.maxManifest),
+    manifestDepth: new Budget(limits.maxManifestDepth),
+  }
+}
+
+/** For who has nobody to share with. */
+export function unshared(): RequestShare {
+  return new RequestShare(
+    createRequestBudgets({
+      maxRequests: Infinity,
+      manifestMemory: new Budget(Infinity),
+      maxManifest: Infinity,
+      maxManifestDepth: Infinity,
+    }),
+  )
+}
