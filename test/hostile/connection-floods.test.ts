@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { authorization, startMirror } from '../support/mirror.js'
 import { ask } from '../support/requests.js'
 import { countOf } from './support/attacks.js'
-import { budgetsTold, untilUsed } from './support/budget-use.js'
+import { budgetsTold, untilUsed } from '../support/budget-use.js'
 
 const LIMITS = {
   maxConnections: 100,

@@ -11,7 +11,7 @@ import { authorization, mirrorOf, startMirror } from '../support/mirror.js'
 import { ask } from '../support/requests.js'
 import { digestOf } from '../support/pushing.js'
 import { countOf } from './support/attacks.js'
-import { untilUsed } from './support/budget-use.js'
+import { untilUsed } from '../support/budget-use.js'
 
 const HEAD = `Host: m\r\nAuthorization: ${authorization}\r\n`
 const LIMITS = { maxRequests: 60, idleTimeout: '1s', headersTimeout: '500ms' }
