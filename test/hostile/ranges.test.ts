@@ -24,8 +24,13 @@ type Meaning = 'whole' | 'unsatisfiable' | { readonly first: number; readonly la
 function meaningsOf(header: string, size: number): readonly Meaning[] {
   const [unit = '', set, ...rest] = header.trim().split('=')
   if (unit.toLowerCase() !== 'bytes' || set === undefined || rest.length > 0) return ['whole']
-  const [from = '', to = '', ...further] = set.trim().split('-')
-  if (further.length > 0 || ![from, to].every(text => /^\d*$/.test(text)) || from + to === '')
+  const [from = '', to, ...further] = set.trim().split('-')
+  if (
+    to === undefined ||
+    further.length > 0 ||
+    ![from, to].every(text => /^\d*$/.test(text)) ||
+    from + to === ''
+  )
     return ['whole']
   const isHuge = from.length > 15 || to.length > 15
   const also: readonly Meaning[] = isHuge ? ['whole'] : []
@@ -117,6 +122,7 @@ const WRITTEN: readonly string[] = [
   'bytes=0-1=2',
   'bytes:0-1',
   'bytes=a-b',
+  'bytes=1',
 ]
 
 const edge = fc.oneof(
