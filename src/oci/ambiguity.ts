@@ -1,5 +1,4 @@
-/** Deeper than any manifest is, and shallow enough for every reader. */
-const MAX_DEPTH = 100
+import { isDeeperThan, MAX_MANIFEST_DEPTH } from './json-depth.js'
 
 const ROOT = ['mediaType', 'config', 'layers', 'manifests', 'subject', 'fsLayers'] as const
 const DESCRIPTOR = ['digest', 'mediaType', 'urls'] as const
@@ -18,8 +17,7 @@ const INDEX_TYPE = /index|manifest\.list/i
 export function ambiguityIn(bytes: Uint8Array, mediaType?: string): string | undefined {
   const text = decodeUtf8(bytes)
   if (text === undefined) return 'is not UTF-8'
-  // Looked at first, since a parser takes memory for each level.
-  if (isTooDeep(text)) return `is nested more than ${MAX_DEPTH} deep`
+  if (isDeeperThan(bytes, MAX_MANIFEST_DEPTH)) return `is nested more than ${MAX_MANIFEST_DEPTH} deep`
   const manifest = parsedObject(text)
   if (!manifest) return 'is not a JSON object'
   const twofold = twofoldField(text)
@@ -49,18 +47,6 @@ function parsedObject(text: string): Readonly<Record<string, unknown>> | undefin
   } catch {
     return undefined
   }
-}
-
-function isTooDeep(text: string): boolean {
-  let depth = 0
-  for (let at = 0; at < text.length; at++) {
-    const letter = text[at]
-    if (letter === '"') at = endOfString(text, at)
-    else if (letter === '{' || letter === '[') depth++
-    else if (letter === '}' || letter === ']') depth--
-    if (depth > MAX_DEPTH) return true
-  }
-  return false
 }
 
 /** Where the string that begins at `start` has its closing quote. */

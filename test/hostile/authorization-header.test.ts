@@ -6,10 +6,13 @@ import t, { type Test } from 'tap'
 import { createAddressSet } from '../../src/access/address-set.js'
 import type { PasswordCheck } from '../../src/access/password-check.js'
 import { createPolicy } from '../../src/access/policy.js'
+import { Budget } from '../../src/budget.js'
+import { ConnectionRoom } from '../../src/connection-room.js'
 import { listen } from '../../src/listener.js'
 import { answerParserError } from '../../src/registry/errors.js'
 import { routeOf } from '../../src/registry/parsed-request.js'
 import { registry } from '../../src/registry/registry.js'
+import { createRequestBudgets } from '../../src/registry/request-share.js'
 import { createUploadSessions } from '../../src/registry/upload-session.js'
 import { createUpstreamTable } from '../../src/upstream/upstream-table.js'
 import { sendRaw, statusOf } from '../support/raw.js'
@@ -49,13 +52,23 @@ async function startDoor(t: Test): Promise<{ readonly url: string; readonly aske
     }),
     sessions: createUploadSessions(undefined),
     cache: undefined,
-    maxRequests: 1_000,
+    budgets: createRequestBudgets({
+      maxRequests: 1_000,
+      manifestMemory: new Budget(Infinity),
+      maxManifest: Infinity,
+      maxManifestDepth: Infinity,
+    }),
     isOperator: () => false,
   })
   await api.ready()
   const listener = await listen({
     address: { host: '127.0.0.1', port: 0 },
-    limits: { maxConnections: 1_000, idleTimeout: 10_000, headersTimeout: 10_000 },
+    limits: { idleTimeout: 10_000, headersTimeout: 10_000 },
+    room: new ConnectionRoom({
+      maxConnections: 1_000,
+      maxConnectionsPerAddress: 1_000,
+      isShared: () => false,
+    }),
     certificates: undefined,
     onRequest: (request, response) => api.routing(request, response),
     onParserError: answerParserError,
