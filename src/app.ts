@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
+import { Logins } from './access/logins.js'
 import { createBudgets, type Budgets } from './budgets.js'
 import { checksOf } from './checks.js'
 import { readCertificates, type Certificates } from './certificates.js'
@@ -43,6 +44,8 @@ export interface AppDeps {
   readonly upstreams?: Partial<UpstreamDeps>
   /** The time in milliseconds since 1970, by which the cache goes. */
   readonly now?: () => number
+  /** What is known of logins before the first. */
+  readonly logins?: Logins
   /** Whether no ports are opened, so that only whoever runs the mirror comes in, by way of its cache directory. */
   readonly portless?: boolean
 }
@@ -50,10 +53,10 @@ export interface AppDeps {
 /** Makes every part by hand, in reading order, and opens the ports. */
 export async function createApp(
   config: Config,
-  { log, upstreams, now, portless = false }: AppDeps,
+  { log, upstreams, now, logins = new Logins(), portless = false }: AppDeps,
 ): Promise<App> {
   const deps = { tokens: createTokenSources(), throttles: createThrottles(), ...upstreams }
-  const rules = createRulesInForce(await makeRules(config, deps))
+  const rules = createRulesInForce(await makeRules(config, deps, logins))
   for (const warning of rules.current.warnings) log.warn(warning)
 
   const budgets = createBudgets(config.limits, address => rules.current.rules.trustedProxies.has(address))
@@ -118,7 +121,10 @@ export async function createApp(
     urls: ports.data.map(({ url }) => url),
     operationsUrl: ports.operations?.url ?? '',
     async reload(fresh) {
-      const [remade, certificates] = await Promise.all([makeRules(fresh, deps), certificatesOf(fresh)])
+      const [remade, certificates] = await Promise.all([
+        makeRules(fresh, deps, logins),
+        certificatesOf(fresh),
+      ])
       rules.replace(remade)
       if (certificates) ports.data.forEach(listener => listener.useCertificates(certificates))
       for (const warning of remade.warnings) log.warn(warning)

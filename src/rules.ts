@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createAddressSet } from './access/address-set.js'
 import { parseHtpasswd } from './access/htpasswd.js'
+import type { Logins } from './access/logins.js'
 import { hashPlainUsers } from './access/plain-users.js'
 import { createPasswordCheck } from './access/password-check.js'
 import { createPolicy } from './access/policy.js'
@@ -18,14 +19,17 @@ export interface MadeRules {
   readonly warnings: readonly string[]
 }
 
-/** Makes rules of a configuration. Throws a ConfigError when the users file cannot be used. */
-export async function makeRules(config: Config, deps: UpstreamDeps): Promise<MadeRules> {
+/**
+ * Makes rules of a configuration; `logins` is what was found out about logins under those before. Throws a ConfigError
+ * when the users file cannot be used.
+ */
+export async function makeRules(config: Config, deps: UpstreamDeps, logins: Logins): Promise<MadeRules> {
   const { users, warnings } = await readUsers(config)
   const connections = { connections: config.limits.maxUpstreamConnections, ...deps.connections }
   const upstreams = config.upstreams.map(settings => createUpstream(settings, { ...deps, connections }))
   const rules: Rules = {
     hasUsers: users.size > 0,
-    passwords: createPasswordCheck({ users: () => users }),
+    passwords: createPasswordCheck(users, logins),
     policy: createPolicy(config.policy),
     upstreams: createUpstreamTable(upstreams),
     trustedProxies: createAddressSet(config.trustedProxies),

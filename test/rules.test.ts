@@ -1,5 +1,6 @@
 import t from 'tap'
 import { loadConfig } from '../src/config/load.js'
+import { Logins } from '../src/access/logins.js'
 import { makeRules } from '../src/rules.js'
 import { createThrottles } from '../src/upstream/throttle.js'
 import { createTokenSources } from '../src/upstream/token-sources.js'
@@ -14,7 +15,11 @@ async function rulesOf(files: Record<string, string>, users: string | undefined)
     flags: { config: `${directory}/m.yaml` },
     env: users === undefined ? {} : { ECR_MIRROR_USERS: users },
   })
-  const made = await makeRules(config, { tokens: createTokenSources(), throttles: createThrottles() })
+  const made = await makeRules(
+    config,
+    { tokens: createTokenSources(), throttles: createThrottles() },
+    new Logins(),
+  )
   t.teardown(() => Promise.all(made.upstreams.map(upstream => upstream.close())))
   return made
 }

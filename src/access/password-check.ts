@@ -1,149 +1,142 @@
-import { createHmac, randomBytes } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
+import type { Logins } from './logins.js'
+import { networkOf } from './network-of.js'
 import type { PasswordHash } from './password-hash.js'
 import type { Users } from './users.js'
 
 /**
- * `bad`: no such user or another password, which look alike. `busy`: too many passwords are waiting to be checked.
- * `held`: this name was refused too often from this address, and waits for `HELD_SECONDS` at most.
+ * `bad`: no such user or another password, which look alike. `held`: this name was refused too often from this address,
+ * and waits for `HELD_SECONDS` at most. `again`: there is no room, or too much was refused from this address; worth
+ * another try after `AGAIN_SECONDS`, since what is not answered now is looked at meanwhile if it can be.
  */
-export type Verdict = 'good' | 'bad' | 'busy' | 'held'
+export type Verdict = 'good' | 'bad' | 'held' | 'again'
 
 export interface PasswordCheck {
   /** `address` is whom to hold for refusals: the client's, or the peer's where the client's is not known. */
   check(user: string, password: string, address: string | undefined): Promise<Verdict>
   /** Whether there is a user of that name, whatever the password. */
   knows(user: string): boolean
-  /** Forgets all that was found out. Happens by itself when `users()` gives another object than before. */
-  forget(): void
-  /** How many passwords are being hashed or wait for it. */
-  readonly queued: number
+  /** How many passwords are being hashed, or wait for it with a client that waits for them. */
+  readonly waiting: number
+  /** How many those may be. */
+  readonly limit: number
+  /** How many logins were refused so far, for whatever reason. */
+  readonly refused: number
   /** How many credentials are remembered as good. */
   readonly remembered: number
 }
 
-export const HELD_SECONDS = 60
-const REFUSALS_BEFORE_HOLD = 10
-const MAX_REMEMBERED = 10_000
-
-/** What was found out about one set of users; a hash that ends after the set was replaced writes into the old one. */
-interface Findings {
-  readonly users: Users
-  readonly costliest: PasswordHash | undefined
-  readonly mostHashesOfOne: number
-  readonly good: LRUCache<string, true>
-  readonly refusals: LRUCache<string, { count: number }>
-  readonly running: Map<string, Promise<boolean>>
-}
-
 /**
- * Checks passwords without letting that become a way to stop the mirror: a client sends its password with every
- * request, and one bcrypt comparison of cost 12 takes a quarter of a second.
- * Good credentials are remembered until `rememberFor` milliseconds after their last use; others are hashed one at a
- * time off the event loop, `queueLimit` of them at most running or waiting. Passwords are not kept: what is remembered
- * is a MAC under a key of this process.
+ * Checks passwords without letting that become a way to stop the mirror, to keep others out, or to learn who its users
+ * are: a client sends its password with every request, and one bcrypt comparison of cost 12 takes a quarter of a second.
+ *
+ * 1. Credentials that were good before are good, whatever else goes on.
+ * 2. A name that was refused ten times from one address is held there.
+ * 3. From an address of which fifty were refused within a minute, nobody new is hashed while they wait.
+ * 4. Others wait for their turn in a bounded queue.
+ *
+ * Whoever is told to come again because of 3 or 4 has their password looked at behind their back, names that exist first:
+ * so a right one is good the next time, also behind an address that many share with an attacker.
  */
-export function createPasswordCheck(options: {
-  readonly users: () => Users
-  readonly queueLimit?: number
-  readonly rememberFor?: number
-  /** Milliseconds that never go back. */
-  readonly clock?: () => number
-}): PasswordCheck {
-  const { queueLimit = 64, rememberFor = 10 * 60 * 1000, clock = () => performance.now() } = options
-  const key = randomBytes(32)
-  let queued = 0
-  let turn: Promise<unknown> = Promise.resolve()
-  let findings = begin(options.users())
+export function createPasswordCheck(users: Users, logins: Logins): PasswordCheck {
+  const padding = paddingOf(users)
 
-  function begin(users: Users): Findings {
-    const cache = { max: MAX_REMEMBERED, ttlResolution: 0, perf: { now: clock } }
-    const lists = [...users.values()]
-    return {
-      users,
-      costliest: lists
-        .flat()
-        .reduce<PasswordHash | undefined>(
-          (most, hash) => (most === undefined || hash.effort > most.effort ? hash : most),
-          undefined,
-        ),
-      mostHashesOfOne: lists.reduce((most, list) => Math.max(most, list.length), 0),
-      good: new LRUCache({ ...cache, ttl: rememberFor, updateAgeOnGet: true }),
-      refusals: new LRUCache({ ...cache, ttl: HELD_SECONDS * 1000 }),
-      running: new Map(),
-    }
-  }
-
-  function current(): Findings {
-    const users = options.users()
-    if (users !== findings.users) findings = begin(users)
-    return findings
-  }
-
-  /** Looking a MAC up takes a time that tells about the MAC alone, which nobody can aim without the key. */
-  function mac(first: string, second: string): string {
-    return createHmac('sha256', key).update(`${first.length}:${first}${second}`).digest('base64')
-  }
-
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    queued++
-    const mine = turn.then(work).finally(() => queued--)
-    turn = mine.catch(() => undefined)
-    return mine
-  }
-
-  /** A wrong password costs the same whoever is named: as many hashes as anybody has, the missing ones the costliest. */
-  async function compare(
-    { users, costliest, mostHashesOfOne }: Findings,
-    user: string,
-    password: string,
-  ): Promise<boolean> {
+  /** The identity of the hash that the password is right for. A wrong one costs the same whoever is named. */
+  async function find(user: string, password: string): Promise<string | undefined> {
     const hashes = users.get(user) ?? []
     for (const hash of hashes) {
-      if (await hash.matches(password)) return true
+      if (await hash.matches(password)) return hash.identity
     }
-    for (let count = hashes.length; count < mostHashesOfOne; count++) await costliest?.matches(password)
-    return false
+    for (const hash of padding(hashes)) await hash.matches(password)
+    return undefined
   }
 
-  function start(found: Findings, credentials: string, user: string, password: string): Promise<boolean> {
-    const run = inTurn(() => compare(found, user, password))
-      .then(good => {
-        if (good) found.good.set(credentials, true)
-        return good
-      })
-      .finally(() => found.running.delete(credentials))
-    found.running.set(credentials, run)
-    return run
+  /** A name with what its passwords are, so that what was found out about others does not count. */
+  const marks = new Map([...users].map(([user, hashes]) => [user, logins.mac('', identitiesOf(hashes))]))
+  const noMark = logins.mac('', '')
+  const named = (user: string): string => (marks.get(user) ?? noMark) + user
+
+  async function check(user: string, password: string, address: string | undefined): Promise<Verdict> {
+    const credentials = logins.mac(user, password)
+    const hash = logins.goodFor(credentials)
+    if (hash !== undefined && users.get(user)?.some(({ identity }) => identity === hash)) return 'good'
+
+    const network = networkOf(address ?? '')
+    const attempt = logins.mac(named(user), password)
+    const pair = logins.mac(named(user), network)
+    const look = async (): Promise<boolean> => {
+      const found = await find(user, password)
+      if (found === undefined) logins.countRefusal(network)
+      else logins.remember(credentials, found)
+      return found !== undefined
+    }
+    const lookLater = (): Verdict => {
+      logins.lookLater(attempt, pair, look, users.has(user))
+      return 'again'
+    }
+
+    if (logins.isHeld(pair)) return 'held'
+    const underWay = logins.underWay(attempt)
+    // A client that asks for many blobs at once with one mistyped password has guessed once.
+    if (underWay) return verdictOf(await underWay)
+    if (logins.isFlooding(network)) return lookLater()
+
+    logins.charge(pair)
+    let good: boolean | undefined
+    try {
+      good = await logins.look(attempt, network, look)
+    } finally {
+      if (good !== false) logins.refund(pair)
+    }
+    return good === undefined ? lookLater() : verdictOf(good)
   }
 
   return {
     async check(user, password, address) {
-      const found = current()
-      const credentials = mac(user, password)
-      if (found.good.get(credentials)) return 'good'
-      const pair = mac(user, address ?? '')
-      if ((found.refusals.get(pair)?.count ?? 0) >= REFUSALS_BEFORE_HOLD) return 'held'
-      const running = found.running.get(credentials)
-      if (!running && queued >= queueLimit) return 'busy'
-      if (await (running ?? start(found, credentials, user, password))) return 'good'
-      // A client that asks for many blobs at once with one mistyped password has guessed once.
-      if (running) return 'bad'
-
-      const refusals = found.refusals.get(pair) ?? { count: 0 }
-      if (refusals.count === 0) found.refusals.set(pair, refusals)
-      refusals.count++
-      return refusals.count > REFUSALS_BEFORE_HOLD ? 'held' : 'bad'
+      const verdict = await check(user, password, address)
+      if (verdict !== 'good') logins.countRefused()
+      return verdict
     },
-    knows: user => current().users.has(user),
-    forget() {
-      findings = begin(options.users())
+    knows: user => users.has(user),
+    get waiting() {
+      return logins.waiting
     },
-    get queued() {
-      return queued
+    get limit() {
+      return logins.limit
+    },
+    get refused() {
+      return logins.refused
     },
     get remembered() {
-      return current().good.size
+      return logins.remembered
     },
   }
+}
+
+const identitiesOf = (hashes: readonly PasswordHash[]): string =>
+  hashes.map(({ identity }) => identity).join()
+
+/**
+ * The hashes that a wrong password is compared with in vain besides a user's own, so that it takes as many of each kind
+ * whoever is named: as many as any user has of that kind.
+ */
+function paddingOf(users: Users): (own: readonly PasswordHash[]) => readonly PasswordHash[] {
+  const most = new Map<string, readonly PasswordHash[]>()
+  for (const hashes of users.values()) {
+    for (const [kind, some] of byKind(hashes))
+      if (some.length > (most.get(kind)?.length ?? 0)) most.set(kind, some)
+  }
+  return own => {
+    const has = byKind(own)
+    return [...most].flatMap(([kind, some]) => some.slice(has.get(kind)?.length ?? 0))
+  }
+}
+
+function byKind(hashes: readonly PasswordHash[]): Map<string, PasswordHash[]> {
+  const kinds = new Map<string, PasswordHash[]>()
+  for (const hash of hashes) kinds.set(hash.kind, [...(kinds.get(hash.kind) ?? []), hash])
+  return kinds
+}
+
+function verdictOf(good: boolean | undefined): Verdict {
+  return good === undefined ? 'again' : good ? 'good' : 'bad'
 }

@@ -1,15 +1,18 @@
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { verify as verifyArgon2 } from '@node-rs/argon2'
-import { hash as hashBcrypt, verify as verifyBcrypt } from '@node-rs/bcrypt'
+import { createHmac, randomBytes, scrypt, type ScryptOptions } from 'node:crypto'
+import { promisify } from 'node:util'
+import { hash as hashBcrypt } from '@node-rs/bcrypt'
+import { compareAside, type StoredHash } from './compare-aside.js'
 
 /** One stored password hash. The hash itself is in a closure, so that no log or dump can show it. */
 export interface PasswordHash {
-  readonly algorithm: 'bcrypt' | 'scrypt' | 'argon2id'
-  /** Roughly the milliseconds of one core that a comparison takes; only for telling which hash is the costliest. */
-  readonly effort: number
+  readonly algorithm: StoredHash['algorithm']
+  /** Algorithm and cost: hashes of one kind take the same time. */
+  readonly kind: string
+  /** The same for the same hash only, as long as the process lives; tells nothing about it. */
+  readonly identity: string
   /** What makes it weaker than OWASP's Password Storage Cheat Sheet asks for, if anything. */
   readonly weakness: string | undefined
-  /** Works in libuv's thread pool, for `effort`. */
+  /** Works in the hash thread. */
   matches(password: string): Promise<boolean>
 }
 
@@ -19,11 +22,29 @@ export const BCRYPT_MAX_BYTES = 72
 /** What one comparison may cost: a users file must not be able to take the machine's memory. */
 const MAX_MEMORY = 256 * 1024 * 1024
 
+const IDENTITY_KEY = randomBytes(32)
+
+function stored(
+  text: string,
+  hash: StoredHash,
+  { cost, weakness }: { readonly cost: string; readonly weakness: string | undefined },
+): PasswordHash {
+  return {
+    algorithm: hash.algorithm,
+    kind: `${hash.algorithm} ${cost}`,
+    identity: createHmac('sha256', IDENTITY_KEY).update(text).digest('base64'),
+    weakness,
+    matches: async password =>
+      !(hash.algorithm === 'bcrypt' && Buffer.byteLength(password) > BCRYPT_MAX_BYTES) &&
+      (await compareAside(hash, password)),
+  }
+}
+
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/
 const SCRYPT =
   /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/
 const ARGON2ID =
-  /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/
+  /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/
 
 /**
  * Reads a hash: bcrypt (`$2a$`, `$2b$` or `$2y$`, cost 4 to 16), scrypt as
@@ -56,14 +77,15 @@ function parseBcrypt(text: string): PasswordHash | { readonly refused: string } 
   if (!match) return { refused: 'a bcrypt hash that is cut off or damaged' }
   const cost = Number(match[1])
   if (cost < 4 || cost > 16) return { refused: `bcrypt of cost ${cost} (4 to 16 are taken)` }
-  return {
-    algorithm: 'bcrypt',
-    effort: 2 ** cost * 0.06,
-    weakness:
-      cost < 10 ? `bcrypt of cost ${cost} is quick to guess; 10 is the least one should use` : undefined,
-    matches: async password =>
-      Buffer.byteLength(password) <= BCRYPT_MAX_BYTES && (await verifyBcrypt(password, text)),
-  }
+  return stored(
+    text,
+    { algorithm: 'bcrypt', text },
+    {
+      cost: `${cost}`,
+      weakness:
+        cost < 10 ? `bcrypt of cost ${cost} is quick to guess; 10 is the least one should use` : undefined,
+    },
+  )
 }
 
 function parseScrypt(text: string): PasswordHash | { readonly refused: string } {
@@ -73,15 +95,18 @@ function parseScrypt(text: string): PasswordHash | { readonly refused: string } 
   if (ln < 1 || r < 1 || p < 1 || p > 16 || 128 * r * (2 ** ln + p) > MAX_MEMORY) {
     return { refused: 'scrypt that needs more than 256 MiB or p above 16, or has a zero in it' }
   }
+  // RFC 7914, section 6: N is less than 2^(128 r / 8). What cannot be computed would fail logins of everybody else, too.
+  if (ln >= 16 * r) return { refused: 'scrypt with an ln that is not below 16 times its r' }
   const salt = Buffer.from(match[4] ?? '', 'base64')
   const hash = Buffer.from(match[5] ?? '', 'base64')
-  return {
-    algorithm: 'scrypt',
-    effort: 2 ** ln * r * p * 0.00035,
-    weakness: ln < 13 ? `scrypt of ln=${ln} is quick to guess; 13 is the least one should use` : undefined,
-    matches: async password =>
-      timingSafeEqual(await deriveScrypt(password, salt, hash.length, { ln, r, p }), hash),
-  }
+  return stored(
+    text,
+    { algorithm: 'scrypt', salt, hash, options: scryptOptions({ ln, r, p }) },
+    {
+      cost: `${ln} ${r} ${p}`,
+      weakness: ln < 13 ? `scrypt of ln=${ln} is quick to guess; 13 is the least one should use` : undefined,
+    },
+  )
 }
 
 function parseArgon2id(text: string): PasswordHash | { readonly refused: string } {
@@ -93,13 +118,21 @@ function parseArgon2id(text: string): PasswordHash | { readonly refused: string 
       refused: 'argon2id that needs more than 256 MiB, t above 32 or p above 16, or less than 8 KiB per lane',
     }
   }
-  return {
-    algorithm: 'argon2id',
-    effort: m * t * 0.0009,
-    weakness: m < 7168 ? `argon2id of m=${m} is quick to guess; 7168 is the least one should use` : undefined,
-    matches: password => verifyArgon2(text, password),
-  }
+  if (![match[4], match[5]].every(isBase64)) return { refused: 'argon2id with damaged base64 in it' }
+  return stored(
+    text,
+    { algorithm: 'argon2id', text },
+    {
+      cost: `${m} ${t} ${p}`,
+      weakness:
+        m < 7168 ? `argon2id of m=${m} is quick to guess; 7168 is the least one should use` : undefined,
+    },
+  )
 }
+
+const unpadded = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '')
+
+const isBase64 = (text = ''): boolean => unpadded(Buffer.from(text, 'base64')) === text
 
 interface ScryptCost {
   /** The binary logarithm of N. */
@@ -108,19 +141,12 @@ interface ScryptCost {
   readonly p: number
 }
 
-function deriveScrypt(
-  password: string,
-  salt: Buffer,
-  length: number,
-  { ln, r, p }: ScryptCost,
-): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    scrypt(password, salt, length, { N: 2 ** ln, r, p, maxmem: 2 * MAX_MEMORY }, (error, derived) => {
-      if (error) reject(error)
-      else resolve(derived)
-    })
-  })
-}
+const scryptOptions = ({ ln, r, p }: ScryptCost): ScryptOptions => ({
+  N: 2 ** ln,
+  r,
+  p,
+  maxmem: 2 * MAX_MEMORY,
+})
 
 /** Why nobody could log in with this password, or undefined when they could. */
 export function passwordProblem(password: string): string | undefined {
@@ -144,7 +170,11 @@ export async function hashPassword(password: string): Promise<string> {
   if (Buffer.byteLength(password) <= BCRYPT_MAX_BYTES) return hashBcrypt(password, BCRYPT_COST)
   const salt = randomBytes(16)
   const { ln, r, p } = SCRYPT_COST
-  const hash = await deriveScrypt(password, salt, 32, SCRYPT_COST)
-  const base64 = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '')
-  return `$scrypt$ln=${ln},r=${r},p=${p}$${base64(salt)}$${base64(hash)}`
+  const hash = await promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt)(
+    password,
+    salt,
+    32,
+    scryptOptions(SCRYPT_COST),
+  )
+  return `$scrypt$ln=${ln},r=${r},p=${p}$${unpadded(salt)}$${unpadded(hash)}`
 }

@@ -1,7 +1,7 @@
 import { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
 import { parseBasicCredentials } from '../access/basic-credentials.js'
-import { HELD_SECONDS } from '../access/password-check.js'
+import { AGAIN_SECONDS, HELD_SECONDS } from '../access/logins.js'
 import { ANONYMOUS, type Principal } from '../access/policy.js'
 import { OciError } from '../oci/error.js'
 import type { Exchange } from './exchange.js'
@@ -12,7 +12,7 @@ const CHALLENGE = { 'www-authenticate': 'Basic realm="ecr-mirror"' } as const
 /**
  * Who asks. `anonymousMay` says whether nobody in particular may have what is asked: then missing credentials, and
  * those of users the mirror does not know (dockerd sends Docker Hub's to a registry mirror), are nobody's.
- * Throws 401, 429 or 503.
+ * Throws 401 or 429.
  */
 export async function authenticate(
   request: FastifyRequest,
@@ -44,10 +44,9 @@ export async function authenticate(
       throw new OciError('TOOMANYREQUESTS', 'Too many refused logins of this user; wait a minute.', {
         retryAfter: HELD_SECONDS,
       })
-    case 'busy':
-      throw new OciError('TOOMANYREQUESTS', 'The mirror is busy checking passwords; try again.', {
-        status: 503,
-        retryAfter: 1,
+    case 'again':
+      throw new OciError('TOOMANYREQUESTS', 'The mirror has too many logins to check; try again.', {
+        retryAfter: AGAIN_SECONDS,
       })
   }
 }

@@ -35,13 +35,14 @@ t.test('a user name is short and plain', t => {
 })
 
 t.test('a name in several lists has all its passwords', t => {
-  const hash = (effort: number): PasswordHash => ({
+  const hash = (identity: string): PasswordHash => ({
     algorithm: 'bcrypt',
-    effort,
+    kind: 'bcrypt 12',
+    identity,
     weakness: undefined,
     matches: () => Promise.resolve(false),
   })
-  const [a, b, c] = [hash(1), hash(2), hash(3)]
+  const [a, b, c] = [hash('1'), hash('2'), hash('3')]
   const first: Users = new Map([['ci', [a]]])
   const second: Users = new Map([
     ['ci', [b]],
@@ -50,12 +51,12 @@ t.test('a name in several lists has all its passwords', t => {
   const merged = mergeUsers(first, second)
   t.same([...merged.keys()], ['ci', 'dev'])
   t.same(
-    merged.get('ci')?.map(each => each.effort),
-    [1, 2],
+    merged.get('ci')?.map(each => each.identity),
+    ['1', '2'],
   )
   t.same(
-    merged.get('dev')?.map(each => each.effort),
-    [3],
+    merged.get('dev')?.map(each => each.identity),
+    ['3'],
   )
   t.equal(first.get('ci')?.length, 1, 'and the lists stay as they are')
   t.equal(mergeUsers().size, 0)

@@ -40,6 +40,7 @@ export interface MirrorOptions {
   /** Users with their passwords, in the form of ECR_MIRROR_USERS. */
   readonly users?: string
   readonly deps?: AppDeps['upstreams']
+  readonly logins?: AppDeps['logins']
   /** The time in milliseconds since 1970, by which the cache goes. */
   readonly now?: () => number
   /** The least severe level that is logged: all by default, which costs memory over many requests. */
@@ -59,7 +60,7 @@ export async function startMirror(t: Test, options: MirrorOptions = {}): Promise
 export async function mirrorOf(
   t: Test,
   ecr: Ecr,
-  { upstream, settings, users, deps, now, logLevel = 'trace' }: MirrorOptions = {},
+  { upstream, settings, users, deps, logins, now, logLevel = 'trace' }: MirrorOptions = {},
 ): Promise<MirrorUnderTest> {
   const directory = t.testdir({
     users: await usersFile(users),
@@ -86,7 +87,12 @@ export async function mirrorOf(
   })
   const lines: Record<string, unknown>[] = []
   const log = createLog({ level: logLevel, format: 'json', destination: collectLines(lines) })
-  const app = await createApp(config, { log, ...(deps && { upstreams: deps }), ...(now && { now }) })
+  const app = await createApp(config, {
+    log,
+    ...(deps && { upstreams: deps }),
+    ...(logins && { logins }),
+    ...(now && { now }),
+  })
   t.teardown(() => app.close(AbortSignal.timeout(2_000)))
   const [url = ''] = app.urls
   return {
