@@ -4,7 +4,7 @@
  * TypeScript is compiled as it is loaded.
  */
 import { scryptSync, timingSafeEqual } from 'node:crypto'
-import { constants, platform, setPriority } from 'node:os'
+import { constants, getPriority, platform, setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { verifySync as verifyArgon2 } from '@node-rs/argon2'
 import { verifySync as verifyBcrypt } from '@node-rs/bcrypt'
@@ -15,11 +15,14 @@ import { verifySync as verifyBcrypt } from '@node-rs/bcrypt'
  * @typedef {import('./compare-aside.js').Answer} Answer
  */
 
+/** A tenth of a share of a core that others want, too (sched(7), "The nice value"). */
+const LOWER_BY = 10
+
 /** Where threads have priorities of their own (setpriority(2), "C library/kernel differences"), requests go first. */
 function letOthersGoFirst() {
   if (platform() !== 'linux') return
   try {
-    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+    setPriority(Math.min(getPriority() + LOWER_BY, constants.priority.PRIORITY_LOW))
   } catch {
     // A sandbox may forbid it; then hashes and requests share the cores evenly.
   }
