@@ -23,24 +23,24 @@ async function hashed(text: Promise<string>): Promise<PasswordHash> {
 
 const bcrypt = (cost: number): Promise<PasswordHash> => hashed(hashBcrypt('right', cost))
 const argon2 = (): Promise<PasswordHash> =>
-  hashed(hashArgon2('right', { memoryCost: 8192, timeCost: 2, parallelism: 1 }))
+  hashed(hashArgon2('right', { memoryCost: 1024, timeCost: 1, parallelism: 1 }))
 
 const files: { name: string; known: string; users: Map<string, PasswordHash[]> }[] = [
-  { name: 'one kind of hash', known: 'ci', users: new Map([['ci', [await bcrypt(8)]]]) },
+  { name: 'one kind of hash', known: 'ci', users: new Map([['ci', [await bcrypt(7)]]]) },
   {
     name: 'a cheap hash among dear ones',
     known: 'cheap',
     users: new Map([
-      ['cheap', [await bcrypt(6)]],
-      ['dear', [await bcrypt(9), await argon2()]],
+      ['cheap', [await bcrypt(5)]],
+      ['dear', [await bcrypt(7), await argon2()]],
     ]),
   },
   {
     name: 'a dear hash among cheap ones',
     known: 'dear',
     users: new Map([
-      ['cheap', [await bcrypt(6)]],
-      ['dear', [await bcrypt(9), await argon2()]],
+      ['cheap', [await bcrypt(5)]],
+      ['dear', [await bcrypt(7), await argon2()]],
     ]),
   },
 ]
