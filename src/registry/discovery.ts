@@ -29,7 +29,7 @@ export function discovery(app: FastifyInstance): void {
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'tags')
       const { name, n } = target.endpoint
-      const { tags } = await readListing(TagList, answer, target, 'ListImages', exchangeOf(request).share)
+      const { tags } = await readListing(TagList, answer, target, 'ListImages', exchangeOf(request))
       // ECR lists in no order; a page can be put into order, the whole cannot.
       const body = { name, tags: n === 0 ? [] : [...(tags ?? [])].sort() }
       sendListing(reply, target, answer, body, n)
@@ -50,7 +50,7 @@ export function discovery(app: FastifyInstance): void {
         answer,
         target,
         'DescribeRepositories',
-        exchangeOf(request).share,
+        exchangeOf(request),
       )
       const names = target.endpoint.n === 0 ? [] : visible(request, target, repositories ?? [])
       sendListing(reply, target, answer, { repositories: names }, target.endpoint.n)

@@ -9,10 +9,10 @@ import { outboundHeaders } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
 import type { Upstream } from '../upstream/upstream.js'
+import type { Exchange } from './exchange.js'
 import type { Forwarding } from './forward.js'
 import { PATIENCE } from './patience.js'
 import { readAnswer } from './read-answer.js'
-import type { RequestShare } from './request-share.js'
 import type { Target } from './target.js'
 
 /** The largest listing that is taken from an upstream, in bytes. */
@@ -50,12 +50,12 @@ export async function readListing<T>(
   answer: Answer,
   { upstream, place }: Target,
   action: EcrAction,
-  share: RequestShare,
+  { share, gone }: Pick<Exchange, 'share' | 'gone'>,
 ): Promise<T> {
   const name = upstream?.name ?? ''
   if (answer.statusCode !== 200)
     throw await refusalOf(answer, { action, upstream: name, repository: place?.upstreamRepository })
-  const bytes = await readAnswer(answer, share, MAX_LISTING)
+  const bytes = await readAnswer(answer, { limit: MAX_LISTING, upstream: name, share, signal: gone })
   try {
     if (bytes && !isDeeperThan(bytes, MAX_MANIFEST_DEPTH))
       return schema.parse(JSON.parse(bytes.toString('utf8')))

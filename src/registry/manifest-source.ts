@@ -53,7 +53,11 @@ export async function fetchManifest(
   if (answer.statusCode !== 200) throw await refuse(answer, target, 'BatchGetImage')
   const { share } = exchangeOf(request)
   const { 'content-encoding': encoding = 'identity' } = answer.headers
-  const bytes = encoding === 'identity' ? await readAnswer(answer, share, MAX_MANIFEST_BYTES) : undefined
+  const { name: upstream } = target.place.upstream
+  const bytes =
+    encoding === 'identity'
+      ? await readAnswer(answer, { limit: MAX_MANIFEST_BYTES, upstream, share, signal })
+      : undefined
   if (!bytes) {
     if (encoding === 'identity') share.refused('manifestSize')
     discard(answer.body)

@@ -69,13 +69,11 @@ async function askForReferrers(request: FastifyRequest, signal: AbortSignal): Pr
     name: place.upstreamRepository,
   })
   const answer = await sendTimed(exchangeOf(request), place.upstream, { ...asked, signal })
-  const index = await readListing(
-    ReferrersIndex,
-    answer,
-    target,
-    'ListImageReferrers',
-    exchangeOf(request).share,
-  )
+  const { share } = exchangeOf(request)
+  const index = await readListing(ReferrersIndex, answer, target, 'ListImageReferrers', {
+    share,
+    gone: signal,
+  })
   return {
     body: Buffer.from(JSON.stringify(index)),
     headers: passedOn(answer.headers),

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { OciError } from '../oci/error.js'
-import type { Send } from './send.js'
+import { discard } from './discard.js'
+import type { Answer, Send } from './send.js'
 import { connectionError } from './transport-error.js'
 import { untilAborted } from '../until-aborted.js'
 
@@ -20,9 +21,10 @@ export function transport({ upstream, origin, host, dispatcher }: TransportOptio
     const { method, path, body, signal } = request
     signal.throwIfAborted()
     const headers = checkedHeaders(request.headers)
+    let answer: Answer
     try {
       // A request that still waits in the pool's queue does not hear its signal; its sender does.
-      return await untilAborted(
+      answer = await untilAborted(
         dispatcher.request({
           origin,
           method,
@@ -30,6 +32,7 @@ export function transport({ upstream, origin, host, dispatcher }: TransportOptio
           headers: { ...headers, host },
           body: body ?? null,
           signal,
+          onInfo: informedAtMost(MAX_INFORMED, upstream),
         }),
         signal,
       )
@@ -37,6 +40,24 @@ export function transport({ upstream, origin, host, dispatcher }: TransportOptio
       signal.throwIfAborted()
       throw connectionError(error, `the upstream "${upstream}"`, request.action)
     }
+    if (answer.statusCode >= 200 && answer.statusCode < 600) return answer
+    discard(answer.body)
+    throw new OciError('UNKNOWN', `The upstream "${upstream}" answered with a status that there is not.`, {
+      status: 502,
+    })
+  }
+}
+
+/** Informational answers (1xx) before the answer; each of them starts the wait for it anew, and nothing asks for any. */
+const MAX_INFORMED = 16
+
+function informedAtMost(times: number, upstream: string): () => void {
+  let left = times
+  return () => {
+    if (left-- > 0) return
+    throw new OciError('UNKNOWN', `The upstream "${upstream}" sends no answer but 1xx; try again.`, {
+      status: 502,
+    })
   }
 }
 
