@@ -34,6 +34,13 @@ export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}` as Digest
 }
 
+const OF_NOTHING = { sha256: digestOf(Buffer.alloc(0)), sha512: digestOf(Buffer.alloc(0), 'sha512') } as const
+
+/** Whether content of so many bytes can have the digest at all: that of nothing, and no other, is nothing's. */
+export function fitsSize(digest: Digest, size: number): boolean {
+  return (size === 0) === (digest === OF_NOTHING[algorithmOf(digest)])
+}
+
 /** A running hash over the bytes that are said to have a digest. */
 export interface DigestCheck {
   readonly digest: Digest

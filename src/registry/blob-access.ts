@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 import type { ByteRange } from '../oci/byte-range.js'
+import { fitsSize } from '../oci/digest.js'
 import type { BlobSource, OpenedBlob } from '../store/blob-source.js'
 import { CacheTrouble } from '../store/blob-store.js'
 import type { Lease } from '../store/lease.js'
@@ -101,7 +102,8 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
         .open(place.upstreamRepository, endpoint.digest, asked, signal)
         .catch((error: unknown) => {
           // Nothing has no first byte, which storage says by refusing the range.
-          if (error instanceof RangeNotSatisfiable && error.size === 0) return undefined
+          if (error instanceof RangeNotSatisfiable && error.size === 0 && fitsSize(endpoint.digest, 0))
+            return undefined
           throw error
         })
       if (found && 'statusCode' in found) throw await refuse(found, target, 'GetDownloadUrlForLayer')

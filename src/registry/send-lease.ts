@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { CacheTrouble } from '../store/blob-store.js'
 import type { Lease } from '../store/lease.js'
-import { digestCheck, type Digest } from '../oci/digest.js'
+import { digestCheck, DigestMismatch, fitsSize, type Digest } from '../oci/digest.js'
 import { discard } from '../upstream/discard.js'
 import { lendBuffer } from './buffer-budget.js'
 import { sendBlob } from './send-blob.js'
@@ -32,7 +32,9 @@ export async function sendLease(
   response: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
-  const { lease, first, last, whole } = bytes
+  const { lease, digest, first, last, whole } = bytes
+  // Of nothing there is nothing to hash before it is complete.
+  if (whole && !fitsSize(digest, lease.size)) throw new DigestMismatch(digest)
   const lent = lendBuffer()
   let position = first
   let begun = false

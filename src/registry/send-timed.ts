@@ -1,4 +1,4 @@
-import { headerOf } from '../upstream/headers.js'
+import { requestIdOf } from '../upstream/headers.js'
 import type { Answer, OutboundRequest } from '../upstream/send.js'
 import type { Upstream } from '../upstream/upstream.js'
 import type { Exchange } from './exchange.js'
@@ -15,7 +15,7 @@ export async function sendTimed(
   exchange.upstream = {
     ms: performance.now() - began,
     status: answer.statusCode,
-    requestId: headerOf(answer.headers, 'x-amzn-requestid'),
+    requestId: requestIdOf(answer.headers),
   }
   return answer
 }

@@ -95,10 +95,7 @@ export function uploads(
         offset: 0,
         expires: Date.now() + SESSION_LIFETIME,
       }
-      reply.header(
-        'oci-chunk-min-length',
-        headerOf(answer.headers, 'oci-chunk-min-length') ?? String(ECR_MIN_CHUNK),
-      )
+      reply.header('oci-chunk-min-length', minChunkOf(answer))
       sendProgress(reply, 202, session)
     },
   })
@@ -251,6 +248,11 @@ function owner(request: FastifyRequest): string {
   const { principal } = exchangeOf(request)
   if (!principal) throw new Error('The request was let in without anybody asking it.')
   return ownerOf(principal)
+}
+
+function minChunkOf({ headers }: Answer): string {
+  const said = headerOf(headers, 'oci-chunk-min-length') ?? ''
+  return /^[1-9]\d{0,11}$/.test(said) ? said : String(ECR_MIN_CHUNK)
 }
 
 function emptyBody(request: FastifyRequest): { headers: Record<string, string> } {

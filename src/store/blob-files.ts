@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import type { Digest } from '../oci/digest.js'
+import { fitsSize, type Digest } from '../oci/digest.js'
 import type { OpenOptions, StoredBlob } from './blob-store.js'
 import type { DiskIndex } from './disk-index.js'
 import { codeOf, hasCode, type FileSystem } from './file-system.js'
@@ -135,7 +135,9 @@ export class BlobFiles {
     file.hold()
     try {
       const stat = await file.stat()
-      if (stat.nlink > 0n && this.#held.get(digest) === file) return await this.#lend(digest, file, stat, use)
+      const fits = fitsSize(digest, Number(stat.size))
+      if (fits && stat.nlink > 0n && this.#held.get(digest) === file)
+        return await this.#lend(digest, file, stat, use)
     } catch (error) {
       file.release()
       throw error
@@ -157,9 +159,14 @@ export class BlobFiles {
   async #openFile(digest: Digest, use: boolean): Promise<StoredBlob | undefined> {
     const { files, layout } = this.#options
     const opened = await openRegular(files, layout.blob(digest), { access: use })
-    if (opened === 'other') await this.#moveAside(digest)
-    if (opened === undefined || opened === 'other') {
+    if (opened === undefined) {
       this.#forget(digest)
+      return undefined
+    }
+    // What a power cut leaves of a file is often nothing.
+    if (opened === 'other' || !fitsSize(digest, Number(opened.stat.size))) {
+      if (opened !== 'other') await opened.handle.close()
+      await this.#moveAside(digest)
       return undefined
     }
     const file = this.#hold(digest, opened.handle)

@@ -27,7 +27,12 @@ export function blobBodyOf(answer: Answer, range: ByteRange | undefined): BlobBo
   const part = answer.statusCode === 206 ? partOf(answer, range) : wholeOf(answer)
   if (part && !isEncoded(answer)) return { ...part, body: answer.body }
   discard(answer.body)
-  throw new OciError('UNKNOWN', 'ecr-mirror: the upstream sent something else than the bytes of the blob.', {
+  throw somethingElse()
+}
+
+/** The answer when what an upstream sends cannot be what was asked for. */
+export function somethingElse(): OciError {
+  return new OciError('UNKNOWN', 'ecr-mirror: the upstream sent something else than the bytes of the blob.', {
     status: 502,
   })
 }

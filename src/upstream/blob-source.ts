@@ -1,9 +1,15 @@
 import type { Dispatcher } from 'undici'
 import { byteRangeText, type ByteRange } from '../oci/byte-range.js'
-import type { Digest } from '../oci/digest.js'
+import { fitsSize, type Digest } from '../oci/digest.js'
 import { OciError } from '../oci/error.js'
 import type { Repository } from '../oci/reference.js'
-import { blobBodyOf, contentLengthOf, RangeNotSatisfiable, type BlobBody } from './blob-body.js'
+import {
+  blobBodyOf,
+  contentLengthOf,
+  RangeNotSatisfiable,
+  somethingElse,
+  type BlobBody,
+} from './blob-body.js'
 import { discard } from './discard.js'
 import type { Clock } from './ecr-token.js'
 import { headerOf, outboundHeaders, OWN_HEADERS } from './headers.js'
@@ -94,9 +100,13 @@ export function createBlobSource({
       // Each try asks the registry anew, since what a redirect was signed with may have expired.
       const answer = await ask(range, signal, Math.max(0, giveUpAt - clock.now()))
       const target = redirectOf(answer, origin)
-      if (!target) return isBlob(answer) ? openAt(answer, range, readServed) : unlessUnsatisfiable(answer)
+      if (!target) {
+        if (!isBlob(answer)) return unlessUnsatisfiable(answer)
+        return checked(openAt(answer, range, readServed), digest)
+      }
       const stored = await readStored(target, headers, signal)
-      if (!(stored instanceof StorageFailure)) return openAt(stored.answer, range, readAt(stored.url))
+      if (!(stored instanceof StorageFailure))
+        return checked(openAt(stored.answer, range, readAt(stored.url)), digest)
       const wait = stored.refused ? 0 : random() * backoff * 2 ** tries
       const further = stored.refused ? 1 : FURTHER_TRIES
       if (tries >= further || clock.now() + wait > giveUpAt) throw stored.error
@@ -195,7 +205,9 @@ export function createBlobSource({
       if (!redirected && answer.statusCode !== 200) return answer
       discard(answer.body)
       const size = redirected ? undefined : contentLengthOf(answer)
-      return size === undefined ? sizeByRange(repository, digest, signal) : { size }
+      if (size === undefined) return sizeByRange(repository, digest, signal)
+      if (!fitsSize(digest, size)) throw somethingElse()
+      return { size }
     },
   }
 
@@ -212,8 +224,9 @@ export function createBlobSource({
       return { size: opened.size }
     } catch (error) {
       // Nothing has no first byte.
-      if (error instanceof RangeNotSatisfiable && error.size !== undefined) return { size: error.size }
-      throw error
+      if (!(error instanceof RangeNotSatisfiable) || error.size === undefined) throw error
+      if (!fitsSize(digest, error.size)) throw somethingElse()
+      return { size: error.size }
     }
   }
 }
@@ -237,6 +250,13 @@ class StorageFailure {
     /** Refused rather than failed: the signature may have expired. */
     readonly refused: boolean,
   ) {}
+}
+
+/** What nobody could tell by hashing before all of it was sent: nothing is complete at once. */
+function checked(opened: OpenBlob, digest: Digest): OpenBlob {
+  if (fitsSize(digest, opened.size)) return opened
+  discard(opened.body)
+  throw somethingElse()
 }
 
 function rangeHeader(range: ByteRange | undefined): Record<string, string> {

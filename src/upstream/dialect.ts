@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import type { Repository } from '../oci/reference.js'
 import { OciError, type OciErrorCode } from '../oci/error.js'
-import { headerOf } from './headers.js'
+import { requestIdOf } from './headers.js'
 import { readBody } from './read-body.js'
+import { retryAfterOf } from './retry-after.js'
 import type { EcrAction } from './ecr-action.js'
 import type { Answer } from './send.js'
 
@@ -36,13 +37,10 @@ export async function refusalOf(answer: Answer, request: RefusedRequest): Promis
   if (status === 401) return new CredentialsRefused(request.upstream)
   if (status === 403) return denied(answer, request, text)
   if (status === 429) {
-    const seconds = Number(headerOf(answer.headers, 'retry-after') ?? 1)
     return new OciError(
       'TOOMANYREQUESTS',
       `ECR limits the rate of ${request.action} and is at that limit; try again.`,
-      {
-        retryAfter: Number.isInteger(seconds) && seconds > 0 ? seconds : 1,
-      },
+      { retryAfter: (retryAfterOf(answer.headers) ?? 1000) / 1000 },
     )
   }
   if (status >= 400 && status < 500) return clientsBusiness(answer, request, text)
@@ -122,7 +120,7 @@ const MISSING_PERMISSION = /not authorized to perform: (ecr(?:-public)?:[A-Za-z]
 
 function denied(answer: Answer, { action, upstream, repository }: RefusedRequest, text: string): OciError {
   const permission = MISSING_PERMISSION.exec(text)?.[1] ?? `ecr:${action}`
-  const requestId = headerOf(answer.headers, 'x-amzn-requestid')
+  const requestId = requestIdOf(answer.headers)
   return new OciError(
     'DENIED',
     `ecr-mirror: ECR denied this: the mirror's AWS role lacks ${permission} on ${repository ?? 'the registry'} ` +

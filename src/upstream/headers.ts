@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { INSTANCE, VERSION } from '../version.js'
+import { retryAfterOf } from './retry-after.js'
 
 /** What of a client's request headers an upstream may see. Everything else stays here, credentials first of all. */
 export type RequestHeader = 'accept' | 'content-length' | 'content-range' | 'content-type' | 'range'
@@ -29,7 +30,17 @@ export function passedOn(answer: IncomingHttpHeaders): Record<string, string> {
     const value = answer[name]
     if (Array.isArray(value)) joined[name] = value.join(', ')
   }
-  return pick(joined, RESPONSE_HEADERS)
+  const passed = pick(joined, RESPONSE_HEADERS)
+  const after = retryAfterOf(answer)
+  if (after === undefined) delete passed['retry-after']
+  else passed['retry-after'] = String(after / 1000)
+  return passed
+}
+
+/** The id under which AWS keeps a request, for its support; undefined for what has not the form of one. */
+export function requestIdOf(headers: IncomingHttpHeaders): string | undefined {
+  const id = headerOf(headers, 'x-amzn-requestid')
+  return id !== undefined && /^[A-Za-z0-9-]{1,64}$/.test(id) ? id : undefined
 }
 
 /** A header's one value; undefined when it is missing, repeated or not printable. */

@@ -57,7 +57,7 @@ function unwrap(outcome: Outcome): Answer {
 }
 
 function waitAfter(outcome: Outcome): number | undefined {
-  return 'answer' in outcome ? retryAfterOf(outcome.answer) : undefined
+  return 'answer' in outcome ? retryAfterOf(outcome.answer.headers) : undefined
 }
 
 /**

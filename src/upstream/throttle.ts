@@ -65,7 +65,8 @@ export function createThrottles(clock: Clock = performance): Throttles {
         await bucket.take(request.patience, request.signal)
         const patience = Math.max(0, request.patience - (clock.now() - waitedFrom))
         const answer = await send({ ...request, patience })
-        if (answer.statusCode === 429) bucket.rest(Math.min(retryAfterOf(answer) ?? REST, LONGEST_REST))
+        if (answer.statusCode === 429)
+          bucket.rest(Math.min(retryAfterOf(answer.headers) ?? REST, LONGEST_REST))
         return answer
       }
     },

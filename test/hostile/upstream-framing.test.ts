@@ -328,3 +328,46 @@ t.test('r52: an upstream that informs for ever is given up', async t => {
   assertOwn(given, 'for ever')
   t.equal(given.status, 502)
 })
+
+t.test('r54: nothing is no answer for a blob that is something', async t => {
+  const { far, streaming, caching, get } = await startFarSide(t)
+  const nothings: Record<string, Script> = {
+    'a 200 of nothing': (_asked, far) => far.write(answer(200)),
+    'a range beyond nothing': (asked, far) =>
+      far.write(asked.headers['range'] ? answer(416, { 'content-range': 'bytes */0' }) : answer(200)),
+    'a 206 of nothing': (_asked, far) => far.write(answer(206, { 'content-range': 'bytes 0-0/0' })),
+  }
+  let number = 100
+  for (const [title, script] of Object.entries(nothings)) {
+    for (const where of ['v2', 'storage']) {
+      for (const mirror of [streaming, caching]) {
+        const content = contents(number++)
+        const repository = `nothing/c${number}`
+        far.play(repository, (asked, far) => {
+          if (where === 'storage' && asked.path.startsWith('/v2/'))
+            far.write(answer(307, { location: `/storage/${repository}` }))
+          else script(asked, far)
+        })
+        const path = `/v2/${repository}/blobs/${content.blobDigest}`
+        const about = `${title}, from ${where}`
+        const [got, head, part] = await Promise.all([
+          get(mirror, path),
+          get(mirror, path, 'HEAD'),
+          get(mirror, path, 'GET', { range: 'bytes=0-99' }),
+        ])
+        for (const one of [got, head, part]) {
+          assertOwn(one, about)
+          t.ok(one.status >= 400 || !one.complete, `${about}: ${one.status}`)
+        }
+        far.play(repository, good(content))
+        assertRight(await get(mirror, path), content.blob, about)
+      }
+    }
+  }
+  const nothing = contents(0, 0)
+  far.play('nothing/real', good(nothing))
+  for (const mirror of [streaming, caching]) {
+    const real = await get(mirror, `/v2/nothing/real/blobs/${nothing.blobDigest}`)
+    assertRight(real, nothing.blob, 'nothing, as its digest says')
+  }
+})
