@@ -95,7 +95,8 @@ async function stored(
   { digest, mediaType, size }: KnownManifest,
 ): Promise<Manifest | undefined> {
   const bytes = await cache.manifests.read(digest)
-  return bytes && { digest, mediaType, size, bytes }
+  // A journal that says otherwise was damaged, and may be wrong about the rest too.
+  return bytes?.length === size ? { digest, mediaType, size, bytes } : undefined
 }
 
 /** Asks the upstream, and notes what it says. */

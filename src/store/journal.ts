@@ -1,6 +1,8 @@
+import { constants } from 'node:fs'
+import * as files from 'node:fs/promises'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { hasCode } from './file-system.js'
+import { openRegular } from './regular-file.js'
 
 /** One entry: a JSON array. */
 export type Entry = readonly unknown[]
@@ -33,6 +35,10 @@ export interface JournalOptions {
   /** Entries that may be appended, at least, before the file is made short again. */
   readonly slack?: number
 }
+
+/** Without waiting for a reader, should a FIFO lie there, and without following a link to elsewhere. */
+const APPENDING =
+  constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** Entries that are written at a time. */
 const BATCH = 10_000
@@ -74,7 +80,7 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
       }
       if (lines.length > 0 || durably) {
         try {
-          handle ??= await open(file, 'a', 0o600)
+          handle ??= await open(file, APPENDING, 0o600)
           await handle.appendFile(lines.join(''))
           if (durably) await handle.datasync()
         } catch (error) {
@@ -92,7 +98,9 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
     const fresh = `${file}.new`
     let count = 0
     try {
-      const target = await open(fresh, 'w', 0o600)
+      // Whatever lies there, half a journal or no file at all, is of no use.
+      await rm(fresh, { recursive: true, force: true })
+      const target = await open(fresh, 'wx', 0o600)
       try {
         let lines: string[] = []
         for (const entry of entries) {
@@ -128,13 +136,17 @@ export function createJournal({ file, onTrouble, delay = 500, slack = 50_000 }: 
   return {
     async replay(take) {
       try {
-        const source = await open(file, 'r')
-        for await (const line of source.readLines({ encoding: 'utf8' })) {
+        const source = await openRegular(files, file)
+        if (source === undefined) return
+        if (source === 'other') {
+          trouble(new Error(`What lies at ${file} is no file.`))
+          return
+        }
+        for await (const line of source.handle.readLines({ encoding: 'utf8' })) {
           const entry = parse(line)
           if (entry) take(entry)
         }
       } catch (error) {
-        if (hasCode(error, 'ENOENT')) return
         unread = true
         trouble(error)
       }

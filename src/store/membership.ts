@@ -4,6 +4,7 @@ import { Drops } from './drops.js'
 import type { Entry, Journal } from './journal.js'
 import { proofOf, type Proof, type Validity } from './proof.js'
 import { scopeKey, type Scope } from './scope.js'
+import { isMediaType, isMoment, isSize } from './written-facts.js'
 
 /** A moment in a repository's history; what was learnt since it is void if something was revoked meanwhile. */
 export interface Mark {
@@ -126,10 +127,10 @@ async function replayed({
       else drops.drop(scopeKey(scope))
     }
     const digest = typeof digestText === 'string' ? parseDigest(digestText) : undefined
-    if (!digest || typeof at !== 'number') return
+    if (!digest || !isMoment(at)) return
     const held = { at, moment: drops.now, writtenAt: at }
     if (kind === 'record') proofs.set(keyOf('blob', scope, digest), { ...held, manifest: undefined })
-    if (kind === 'manifest' && typeof mediaType === 'string' && typeof size === 'number')
+    if (kind === 'manifest' && isMediaType(mediaType) && isSize(size))
       proofs.set(keyOf('manifest', scope, digest), { ...held, manifest: { mediaType, size } })
   })
 

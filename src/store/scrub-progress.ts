@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseDigest, type Digest } from '../oci/digest.js'
 import type { FileSystem } from './file-system.js'
 import type { Layout } from './layout.js'
+import { openRegular } from './regular-file.js'
 
 /** In milliseconds since 1970, up to the latest that a Date can be. */
 const time = z.number().min(0).max(8.64e15)
@@ -53,7 +54,9 @@ export function scrubProgressFile(files: FileSystem, layout: Layout): ScrubProgr
   return {
     async read() {
       try {
-        const handle = await files.open(layout.scrub, 'r')
+        const opened = await openRegular(files, layout.scrub)
+        if (opened === undefined || opened === 'other') return undefined
+        const { handle } = opened
         const text = await handle.readFile('utf8').finally(() => handle.close())
         return progressSchema.safeParse(JSON.parse(text)).data
       } catch {

@@ -6,6 +6,7 @@ import type { Entry, Journal } from './journal.js'
 import type { ManifestFacts } from './membership.js'
 import { proofOf, type Proof, type Validity } from './proof.js'
 import { scopeKey, type Scope } from './scope.js'
+import { isMediaType, isMoment, isSize } from './written-facts.js'
 
 /** A tag of a repository. */
 export interface TagName {
@@ -162,7 +163,7 @@ async function replayed({
     }
     const digest = typeof digestText === 'string' ? parseDigest(digestText) : undefined
     if (kind !== 'tag' || !digest || typeof tag !== 'string' || typeof question !== 'string') return
-    if (typeof mediaType !== 'string' || typeof size !== 'number' || typeof at !== 'number') return
+    if (!isMediaType(mediaType) || !isSize(size) || !isMoment(at)) return
     keep({ scope, tag }, question, {
       digest,
       mediaType,
