@@ -70,7 +70,7 @@ export interface UpstreamDeps {
   readonly renewAfter?: number
   readonly connections?: Pick<
     DispatcherOptions,
-    'timeout' | 'connections' | 'headersTimeout' | 'bodyTimeout' | 'ca'
+    'timeout' | 'connections' | 'headersTimeout' | 'bodyTimeout' | 'ca' | 'lookup'
   >
 }
 
