@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import type { ByteRange } from '../../src/oci/byte-range.js'
-import { parseDigest, type Digest } from '../../src/oci/digest.js'
+import { digestOf, parseDigest, type Digest } from '../../src/oci/digest.js'
 import { parseRepository, type Repository } from '../../src/oci/reference.js'
 import {
   createBlobSource,
@@ -352,14 +352,18 @@ t.test('where HEAD is redirected too, nothing has the size nought', async t => {
   const { blobs } = await stand(t, {
     storage: (_incoming, response) => response.writeHead(416, { 'content-range': 'bytes */0' }).end(),
   })
-  t.same(await blobs.stat(repository, digest, never), { size: 0 })
+  t.same(await blobs.stat(repository, digestOf(Buffer.alloc(0)), never), { size: 0 })
+  t.match(await refusal(t, blobs.stat(repository, digest, never)), { status: 502 }, 'and nothing else has')
 })
 
 t.test('an empty blob is read', async t => {
   const { blobs } = await stand(t, {
     storage: (_incoming, response) => response.setHeader('content-length', 0).end(),
   })
-  t.same(await read(blobs), { status: 200, size: 0, first: 0, last: -1, length: 0, content: '' })
+  const opened = await blobs.open(repository, digestOf(Buffer.alloc(0)), undefined, never)
+  if (!isBody(opened)) return t.fail('should be a body')
+  t.same(await contentOf(opened), { status: 200, size: 0, first: 0, last: -1, length: 0, content: '' })
+  t.match(await refusal(t, read(blobs)), { status: 502 }, 'but not under the digest of something')
 })
 
 t.test('further ranges come from the same place, without asking the registry anew', async t => {
