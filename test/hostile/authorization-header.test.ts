@@ -37,8 +37,9 @@ async function startDoor(t: Test): Promise<{ readonly url: string; readonly aske
       return user === 'ci' && password === PASSWORD ? 'good' : 'bad'
     },
     knows: user => user === 'ci',
-    forget: () => undefined,
-    queued: 0,
+    waiting: 0,
+    limit: 64,
+    refused: 0,
     remembered: 0,
   }
   const api = Fastify({ rewriteUrl: routeOf, exposeHeadRoutes: false, genReqId: () => randomUUID() })
