@@ -5,11 +5,14 @@ import { Logins } from './access/logins.js'
 import { createBudgets, type Budgets } from './budgets.js'
 import { checksOf } from './checks.js'
 import { readCertificates, type Certificates } from './certificates.js'
+import { ConfigError } from './config/config-error.js'
 import type { Config } from './config/schema.js'
 import { ConnectionRoom } from './connection-room.js'
 import { listen, type Listener } from './listener.js'
 import { openCache } from './open-cache.js'
 import { accessLog } from './operations/access-log.js'
+import { AuditFileRefused, createAuditLog, type AuditLog } from './operations/audit-log.js'
+import { auditTrail } from './operations/audit-trail.js'
 import { budgetMetrics } from './operations/budget-metrics.js'
 import { control } from './operations/control.js'
 import { health } from './operations/health.js'
@@ -55,6 +58,8 @@ export async function createApp(
   config: Config,
   { log, upstreams, now, logins = new Logins(), portless = false }: AppDeps,
 ): Promise<App> {
+  const audit = createAuditLog({ log })
+  await openAudit(audit, config)
   const deps = { tokens: createTokenSources(), throttles: createThrottles(), ...upstreams }
   const rules = createRulesInForce(await makeRules(config, deps, logins))
   for (const warning of rules.current.warnings) log.warn(warning)
@@ -75,6 +80,7 @@ export async function createApp(
     genReqId: () => randomUUID(),
   }) as unknown as FastifyInstance
   accessLog(api)
+  const trail = auditTrail(api, fields => audit.write(fields))
   registry(api, {
     rules: (request, response) => rules.take(request, response),
     sessions: createUploadSessions(config.uploads.sessionKey),
@@ -85,7 +91,10 @@ export async function createApp(
 
   let draining = false
   const operations = Fastify({ logger: false })
-  health(operations, { isDraining: () => draining, checks: () => checksOf(rules.current.upstreams, opened) })
+  health(operations, {
+    isDraining: () => draining,
+    checks: () => checksOf(rules.current.upstreams, opened, audit.state),
+  })
   const metrics = createMetrics()
   budgetMetrics(metrics, () =>
     budgets.use({
@@ -101,7 +110,8 @@ export async function createApp(
   const closeParts = async (): Promise<void> => {
     door.close()
     await Promise.all([api.close(), operations.close(), commands.close(), rules.close()])
-    await opened?.close()
+    trail.close()
+    await Promise.all([opened?.close(), audit.close()])
   }
 
   await Promise.all([api.ready(), operations.ready(), commands.ready()])
@@ -125,6 +135,10 @@ export async function createApp(
         makeRules(fresh, deps, logins),
         certificatesOf(fresh),
       ])
+      await openAudit(audit, fresh).catch(async (error: unknown) => {
+        await Promise.all(remade.upstreams.map(upstream => upstream.close()))
+        throw error
+      })
       rules.replace(remade)
       if (certificates) ports.data.forEach(listener => listener.useCertificates(certificates))
       for (const warning of remade.warnings) log.warn(warning)
@@ -188,6 +202,13 @@ async function openPorts(
     await Promise.all(opened.map(listener => listener.drain()))
     throw error
   }
+}
+
+/** Opens the configured audit log anew. Throws a ConfigError, and leaves the one before as it was. */
+async function openAudit(audit: AuditLog, config: Config): Promise<void> {
+  await audit.use(config.audit?.file).catch((error: unknown) => {
+    throw error instanceof AuditFileRefused ? new ConfigError([error.message], { cause: error }) : error
+  })
 }
 
 async function certificatesOf({ tls: [first, ...others] }: Config): Promise<Certificates | undefined> {

@@ -1,4 +1,5 @@
 import type { OpenCache } from './open-cache.js'
+import type { AuditLog } from './operations/audit-log.js'
 import type { Check } from './operations/health.js'
 import type { ScrubState } from './store/scrub.js'
 import type { Upstream } from './upstream/upstream.js'
@@ -7,6 +8,7 @@ import type { Upstream } from './upstream/upstream.js'
 export async function checksOf(
   upstreams: readonly Upstream[],
   opened: OpenCache | undefined,
+  audit: AuditLog['state'],
 ): Promise<Check[]> {
   const stats = await opened?.store.stats()
   const hasCached = (stats?.entries ?? 0) > 0
@@ -16,7 +18,8 @@ export async function checksOf(
     const detail = usable ? `valid for ${Math.round((expiresIn ?? 0) / 60_000)} min` : lacking
     return { name: `token of ${name}`, ok: usable || hasCached, detail }
   })
-  if (!opened || !stats) return tokens
+  const kept = auditCheck(audit)
+  if (!opened || !stats) return [...tokens, ...kept]
 
   const {
     entries,
@@ -39,7 +42,14 @@ export async function checksOf(
   ].join('; ')
   // Trouble with the cache fails no pull, so it is no reason to send clients elsewhere.
   const autonomies = upstreams.map(upstream => autonomyOf(upstream, opened))
-  return [...tokens, ...autonomies, { name: 'cache', ok: true, detail }]
+  return [...tokens, ...autonomies, { name: 'cache', ok: true, detail }, ...kept]
+}
+
+/** Trouble with the audit log stops nothing either, but somebody has to look. */
+function auditCheck({ file, trouble, lost }: AuditLog['state']): Check[] {
+  if (file === undefined) return []
+  const now = trouble === undefined ? 'written' : `cannot be written for now: ${trouble}`
+  return [{ name: 'audit', ok: true, detail: `${now}; ${lost} lines lost` }]
 }
 
 function scrubbed({ blobs, bytes, bad, running, ended }: ScrubState): string {

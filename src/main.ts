@@ -6,10 +6,16 @@ import { setFlagsFromString } from 'node:v8'
 setFlagsFromString('--semi-space-growth-factor=1')
 const { run } = await import('./commands/run.js')
 
+// The settings may have secrets in them, which child processes and reports of a crash would get to see. What AWS's own
+// variables say, the SDK reads there.
+const env = { ...process.env }
+for (const name of Object.keys(env))
+  if (name.startsWith('ECR_MIRROR_')) Reflect.deleteProperty(process.env, name)
+
 const exitCode = await run(
   process.argv.slice(2),
   {
-    env: process.env,
+    env,
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,

@@ -41,6 +41,12 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   ['upstream', 'until-aborted.ts'],
   ['store', 'until-aborted.ts'],
   ['registry', 'until-aborted.ts'],
+  // What is not to be printed, wherever it is held.
+  ['config', 'secret.ts'],
+  ['access', 'secret.ts'],
+  ['upstream', 'secret.ts'],
+  ['registry', 'secret.ts'],
+  ['check', 'secret.ts'],
   // What a request turned out to be, for its line in the log.
   ['operations', 'registry/exchange.ts'],
   ['operations', 'registry/once-over.ts'],

@@ -32,7 +32,7 @@ function keyOf(upstream: Upstream): string {
   const { host, apiEndpoint, credentials = {} } = upstream.settings
   const { profile, roleArn, externalId, sessionName } = credentials
   const place = ecr ? [ecr.region, ecr.fips, ecr.dualStack] : [host]
-  return JSON.stringify([...place, apiEndpoint, profile, roleArn, externalId, sessionName])
+  return JSON.stringify([...place, apiEndpoint, profile, roleArn, externalId?.reveal(), sessionName])
 }
 
 function privateHostOf({ settings }: Upstream): PrivateEcrHost | undefined {

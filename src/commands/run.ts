@@ -27,7 +27,12 @@ export async function run(
     .version(VERSION, '--version', 'print the version')
     .helpOption('--help', 'print this help')
     .exitOverride()
-    .configureOutput({ writeOut: text => stdout.write(text), writeErr: text => stderr.write(text) })
+    .configureOutput({
+      writeOut: text => stdout.write(text),
+      writeErr: text => stderr.write(text),
+      // An option that is none may have been given with a password.
+      outputError: (text, write) => write(text.replace(/(--[\w-]+)=[^']*/g, '$1=…')),
+    })
     .addHelpText(
       'after',
       examples(

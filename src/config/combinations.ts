@@ -3,6 +3,7 @@ import type { Problem } from './explain.js'
 import type { Path } from './layer.js'
 import type { ListenAddress } from './fields.js'
 import type { PlainUser, Settings } from './schema.js'
+import { shown } from './shown.js'
 import { suggestion } from './suggestion.js'
 
 type Upstream = Settings['upstreams'][number]
@@ -94,7 +95,7 @@ function policyProblems({ policy, upstreams, tls }: Settings): Problem[] {
         : [
             {
               path: ['policy', index, 'upstreams', position],
-              message: `found ${JSON.stringify(name)}, expected the name of an upstream: ${names.join(', ')}${suggestion(name, names)}`,
+              message: `found ${shown(name)}, expected the name of an upstream: ${names.join(', ')}${suggestion(name, names)}`,
             },
           ],
     ),

@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import { isMapping, layerOf, pathText, valueAt, type Layer, type Path } from './layer.js'
 import { notYet } from './not-yet.js'
 import { outlineAt } from './outline.js'
+import { shown, shownKey } from './shown.js'
 import { suggestion } from './suggestion.js'
 
 /** Something that is wrong with the configuration, and where. */
@@ -16,7 +17,10 @@ export interface Problem {
 export function problemLine(problem: Problem, layers: readonly [Layer, ...Layer[]]): string {
   const full = problem.key === undefined ? problem.path : [...problem.path, problem.key]
   const where = layerOf(layers, full).locate(problem.path, problem.key)
-  return full.length === 0 ? `${where}: ${problem.message}` : `${where} ${pathText(full)}: ${problem.message}`
+  const named = problem.key === undefined ? full : [...problem.path, shownKey(problem.key)]
+  return full.length === 0
+    ? `${where}: ${problem.message}`
+    : `${where} ${pathText(named)}: ${problem.message}`
 }
 
 /** The problems that the schema found, said in the words of this configuration instead of the library's. */
@@ -78,13 +82,9 @@ function found(value: unknown, path: Path, written: string | undefined): string 
   if (at === undefined || at.secret) return 'a value that is not shown here'
   if (at.kind === 'mapping' || at.item?.kind === 'mapping')
     return typeof value === 'string' ? 'a text' : `a ${typeof value}`
-  if (typeof value === 'string') return JSON.stringify(withoutUser(value).slice(0, 100))
+  if (typeof value === 'string') return shown(value)
   if (typeof value === 'number') return `the number ${written ?? value}`
   return typeof value === 'boolean' ? String(value) : 'something else'
-}
-
-function withoutUser(text: string): string {
-  return text.replace(/^([a-z]+:\/\/).*@/i, '$1…@')
 }
 
 /** An account id without quotes is a number in YAML, and one with a leading zero even another one. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { Secret } from '../secret.js'
 import { parseDuration, parseFreeSpace, parseRate, parseSize } from './units.js'
 
 declare module 'zod' {
@@ -27,6 +28,13 @@ export function text(
 
 function notEmpty(value: string): boolean {
   return value.trim() !== ''
+}
+
+/** As `text`, for what must never be shown. */
+export function secret(expected: string, accepts: (text: string) => boolean) {
+  return text(expected, accepts)
+    .meta({ secret: true })
+    .transform(value => new Secret(value))
 }
 
 /** A text that `parse` turns into something else; undefined means that it is not of the expected form. */

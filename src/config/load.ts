@@ -137,6 +137,7 @@ function withAbsolutePaths(
   return {
     ...settings,
     ...(cache && { cache: { ...cache, directory: absolute(['cache', 'directory'], cache.directory) } }),
+    ...(settings.audit && { audit: { file: absolute(['audit', 'file'], settings.audit.file) } }),
     users: {
       ...(htpasswd === undefined ? {} : { htpasswd: absolute(['users', 'htpasswd'], htpasswd) }),
       plain,

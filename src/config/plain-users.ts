@@ -1,5 +1,6 @@
 import { passwordProblem } from '../access/password-hash.js'
 import { userNameProblem } from '../access/users.js'
+import { Secret } from '../secret.js'
 import { ConfigError } from './config-error.js'
 import type { PlainUser } from './schema.js'
 
@@ -14,7 +15,7 @@ export function parsePlainUsers(text: string, source: string): PlainUser[] {
     .filter(entry => entry !== '')
   const users = entries.map(entry => {
     const colon = entry.indexOf(':')
-    return { name: entry.slice(0, Math.max(0, colon)), password: entry.slice(colon + 1) }
+    return { name: entry.slice(0, Math.max(0, colon)), password: new Secret(entry.slice(colon + 1)) }
   })
   const wrong = users.flatMap((user, index) => {
     const fault = faultOf(user)
@@ -29,5 +30,5 @@ export function parsePlainUsers(text: string, source: string): PlainUser[] {
 
 function faultOf({ name, password }: PlainUser): string | undefined {
   if (name === '') return 'found no name'
-  return userNameProblem(name) ?? passwordProblem(password)?.replace(/\.$/, '')
+  return userNameProblem(name) ?? passwordProblem(password.reveal())?.replace(/\.$/, '')
 }

@@ -16,7 +16,8 @@ import {
   listenAddress,
   oneOf,
 } from './fields.js'
-import { manifestMemory, oneOrMore, origin, parsed, path, rate, text, wholeNumber } from './fields.js'
+import { manifestMemory, oneOrMore, origin, parsed, path, rate, secret, text, wholeNumber } from './fields.js'
+import type { Secret } from '../secret.js'
 
 const tlsSchema = z
   .strictObject({
@@ -65,11 +66,11 @@ const credentialsSchema = z.strictObject({
   )
     .exactOptional()
     .meta({ description: 'An IAM role to assume.' }),
-  externalId: text('2 to 1224 letters, digits or any of + = , . @ : / -', value =>
+  externalId: secret('2 to 1224 letters, digits or any of + = , . @ : / -', value =>
     /^[\w+=,.@:/-]{2,1224}$/.test(value),
   )
     .exactOptional()
-    .meta({ description: 'The external id that the role asks for.', secret: true }),
+    .meta({ description: 'The external id that the role asks for.' }),
   sessionName: text('2 to 64 letters, digits or any of + = , . @ -', value =>
     /^[\w+=,.@-]{2,64}$/.test(value),
   )
@@ -264,7 +265,7 @@ export const settingsSchema = z.strictObject({
   cache: cacheSchema.exactOptional(),
   uploads: z
     .strictObject({
-      sessionKey: text(
+      sessionKey: secret(
         'a secret of at least 16 characters, e.g. from: openssl rand -base64 32',
         value => value.length >= 16,
       )
@@ -272,11 +273,18 @@ export const settingsSchema = z.strictObject({
         .meta({
           description:
             'Seals upload sessions; replicas share it. Left out: a random one, so that a restart ends pushes in progress.',
-          secret: true,
         }),
     })
     .prefault({})
     .meta({ description: 'Pushes.' }),
+  audit: z
+    .strictObject({
+      file: path('File that the audit log is appended to.'),
+    })
+    .exactOptional()
+    .meta({
+      description: 'Who pulled, pushed and deleted what, and whose login was refused; left out: none.',
+    }),
   log: z
     .strictObject({
       level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -327,16 +335,18 @@ export const settingsSchema = z.strictObject({
 /** The settings as the schema gives them: complete with defaults, durations in milliseconds. */
 export type Settings = z.output<typeof settingsSchema>
 
-type Frozen<T> = T extends readonly (infer Item)[]
-  ? readonly Frozen<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
-    : T
+type Frozen<T> = T extends Secret
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly Frozen<Item>[]
+    : T extends object
+      ? { readonly [Key in keyof T]: Frozen<T[Key]> }
+      : T
 
-/** A user for a quick start, from ECR_MIRROR_USERS; to be hashed at once and never shown. */
+/** A user for a quick start, from ECR_MIRROR_USERS; to be hashed at once. */
 export interface PlainUser {
   readonly name: string
-  readonly password: string
+  readonly password: Secret
 }
 
 /**

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { knownExchange } from '../registry/exchange.js'
 import { onceOver } from '../registry/once-over.js'
 import { referenceText } from '../oci/reference.js'
+import { headerText } from './answered.js'
 import type { Endpoint } from '../oci/endpoint.js'
 
 /** One line for every request, when its answer has ended: who, what, with which result. */
@@ -26,7 +27,7 @@ function line(request: FastifyRequest, reply: FastifyReply): void {
       reference: target && referenceOf(target.endpoint),
       status: reply.statusCode,
       complete: reply.raw.writableFinished,
-      bytes: Number(reply.raw.getHeader('content-length') ?? 0),
+      bytes: Number(headerText(reply, 'content-length') ?? 0),
       ms: Math.round(reply.elapsedTime * 10) / 10,
       upstreamMs: exchange?.upstream && Math.round(exchange.upstream.ms * 10) / 10,
       upstreamStatus: exchange?.upstream?.status,

@@ -29,6 +29,7 @@ export async function authenticate(
   }
   if (anonymousMay && !passwords.knows(credentials.user)) return ANONYMOUS
 
+  const refused = { user: passwords.knows(credentials.user) ? credentials.user : undefined }
   switch (
     await passwords.check(
       credentials.user,
@@ -39,8 +40,10 @@ export async function authenticate(
     case 'good':
       return { kind: 'user', name: credentials.user }
     case 'bad':
+      exchange.refusedLogin = refused
       throw unauthorized('The mirror does not accept this user name and password.')
     case 'held':
+      exchange.refusedLogin = refused
       throw new OciError('TOOMANYREQUESTS', 'Too many refused logins of this user; wait a minute.', {
         retryAfter: HELD_SECONDS,
       })

@@ -29,6 +29,10 @@ export interface Exchange {
   address: string | undefined
   principal: Principal | undefined
   target: Target | undefined
+  /** A login that was not accepted; `user` only where there is one of that name. */
+  refusedLogin: { readonly user: string | undefined } | undefined
+  /** Bytes of the content that a client pushed, once it was taken. */
+  pushed: number | undefined
   /** What the upstream took, in milliseconds, and its own id of the request; for the log. */
   upstream: { ms: number; status: number; requestId: string | undefined } | undefined
 }
@@ -48,6 +52,8 @@ export function beginExchange(
     address: undefined,
     principal: undefined,
     target: undefined,
+    refusedLogin: undefined,
+    pushed: undefined,
     upstream: undefined,
   }
   exchanges.set(request.raw, exchange)

@@ -102,6 +102,7 @@ function pushes(app: FastifyInstance, cache: Cache | undefined): void {
         throw await refuse(answer, target, 'PutImage')
       }
       const digest = digestPushed(target.endpoint.reference, request.body)
+      exchangeOf(request).pushed = request.body.length
       if (cache) await learnPushed(request, cache, digest, request.body)
       sendCreated(reply, target.endpoint.name, 'manifests', digest, answer)
     },

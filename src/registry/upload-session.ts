@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Principal } from '../access/policy.js'
+import type { Secret } from '../secret.js'
 
 const Session = z.object({
   /** For the client's eyes, as Docker-Upload-UUID. */
@@ -47,13 +48,13 @@ const TAG_LENGTH = 16
  * secret continue one another's uploads; without one, sessions end with the process.
  */
 export function createUploadSessions(
-  secret: string | undefined,
+  secret: Secret | undefined,
   now: () => number = Date.now,
 ): UploadSessions {
   const key =
     secret === undefined
       ? randomBytes(32)
-      : createHash('sha256').update(`ecr-mirror upload session\0${secret}`).digest()
+      : createHash('sha256').update(`ecr-mirror upload session\0${secret.reveal()}`).digest()
   return {
     seal(session) {
       const nonce = randomBytes(NONCE_LENGTH)

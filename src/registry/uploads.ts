@@ -77,6 +77,7 @@ export function uploads(
       const created = mount ?? digest
       if (answer.statusCode === 201 && created) {
         cache?.record(request, [created])
+        exchangeOf(request).pushed = digest ? bytesOf(request) : 0
         if (digest) captures?.keep(request, digest, bytesOf(request))
         sendCreated(reply, endpoint.name, 'blobs', created, answer)
         return
@@ -154,6 +155,7 @@ export function uploads(
       const { name, digest } = target.endpoint
       if (answer.statusCode !== 201 || !digest) throw await refuse(answer, target, 'CompleteLayerUpload')
       finished.set(session.id, true)
+      exchangeOf(request).pushed = session.offset + bytesOf(request)
       cache?.record(request, [digest])
       captures?.keep(request, digest, session.offset + bytesOf(request))
       sendCreated(reply, name, 'blobs', digest, answer)

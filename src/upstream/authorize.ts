@@ -78,7 +78,7 @@ export function authorize(
 }
 
 function withToken(request: OutboundRequest, token: Token): OutboundRequest {
-  return { ...request, headers: { ...request.headers, authorization: token.authorization } }
+  return { ...request, headers: { ...request.headers, authorization: token.authorization.reveal() } }
 }
 
 function isStream(body: OutboundRequest['body']): body is Readable {

@@ -1,10 +1,11 @@
+import type { Secret } from '../secret.js'
 import { MalformedToken } from './token-problem.js'
 
 /** Where the AWS credentials of an upstream come from; empty for the AWS SDK's default chain. */
 export interface CredentialSettings {
   readonly profile?: string | undefined
   readonly roleArn?: string | undefined
-  readonly externalId?: string | undefined
+  readonly externalId?: Secret | undefined
   readonly sessionName?: string | undefined
 }
 
@@ -42,7 +43,7 @@ export function credentialsOf(
       params: {
         RoleArn: roleArn,
         RoleSessionName: sessionName ?? 'ecr-mirror',
-        ...(externalId !== undefined && { ExternalId: externalId }),
+        ...(externalId !== undefined && { ExternalId: externalId.reveal() }),
       },
       clientConfig: { region, requestHandler: REQUEST_HANDLER },
     })

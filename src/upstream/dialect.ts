@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import type { Repository } from '../oci/reference.js'
 import { OciError, type OciErrorCode } from '../oci/error.js'
-import { requestIdOf } from './headers.js'
+import { arnsIn } from './arn.js'
+import { headerOf, requestIdOf } from './headers.js'
 import { readBody } from './read-body.js'
 import { retryAfterOf } from './retry-after.js'
 import type { EcrAction } from './ecr-action.js'
@@ -126,7 +127,7 @@ function denied(answer: Answer, { action, upstream, repository }: RefusedRequest
     `ecr-mirror: ECR denied this: the mirror's AWS role lacks ${permission} on ${repository ?? 'the registry'} ` +
       `of the upstream "${upstream}"` +
       (requestId === undefined ? '.' : ` (AWS request ${requestId}).`),
-    // The message has the role's ARN in it; that is for the log alone.
-    { cause: { status: 403, upstreamSaid: ociErrorIn(text)?.message.slice(0, 1024) } },
+    // Who was denied what is for the log alone.
+    { cause: { status: 403, arns: arnsIn(text) } },
   )
 }

@@ -13,6 +13,7 @@ import {
   type CredentialSettings,
 } from './aws-client.js'
 import type { Repository } from '../oci/reference.js'
+import { Secret } from '../secret.js'
 import { untilAborted } from '../until-aborted.js'
 
 export interface EcrApiSettings {
@@ -58,7 +59,10 @@ export function createEcrApi({ ecr, credentials, apiEndpoint, deadline = 15_000 
         abortSignal,
       )
       const issued = answer.authorizationData?.[0]
-      return { authorization: `Basic ${authorizationTokenOf(issued)}`, expiresAt: issued?.expiresAt }
+      return {
+        authorization: new Secret(`Basic ${authorizationTokenOf(issued)}`),
+        expiresAt: issued?.expiresAt,
+      }
     },
     async createRepository(account, name, { tagMutability, scanOnPush, encryption, tags = {} }) {
       const abortSignal = AbortSignal.timeout(deadline)

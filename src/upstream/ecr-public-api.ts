@@ -1,5 +1,6 @@
 import type { ECRPUBLICClient } from '@aws-sdk/client-ecr-public'
 import { z } from 'zod'
+import { Secret } from '../secret.js'
 import { untilAborted } from '../until-aborted.js'
 import {
   authorizationTokenOf,
@@ -113,7 +114,7 @@ function bearerOf(text: string): IssuedToken {
   const { success, data } = BearerToken.safeParse(parsedOf(text))
   if (!success) throw new MalformedToken('The token endpoint of ECR Public answered without a token.')
   const life = data.expires_in === undefined ? ASSUMED_LIFE : data.expires_in * 1000
-  return { authorization: `Bearer ${data.token}`, expiresAt: new Date(Date.now() + life) }
+  return { authorization: new Secret(`Bearer ${data.token}`), expiresAt: new Date(Date.now() + life) }
 }
 
 function parsedOf(text: string): unknown {

@@ -1,13 +1,14 @@
-import { inspect } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { OciError } from '../oci/error.js'
+import type { Secret } from '../secret.js'
+import { awsCauseOf } from './aws-cause.js'
 import { explain, problemOf, type TokenProblem } from './token-problem.js'
 import { untilAborted } from '../until-aborted.js'
 
 /** A credential as it was given out, for requests to a registry. */
 export interface IssuedToken {
   /** The value of an Authorization header. */
-  readonly authorization: string
+  readonly authorization: Secret
   /** By AWS's clock. */
   readonly expiresAt: Date | undefined
 }
@@ -19,31 +20,15 @@ export interface Clock {
   now(): number
 }
 
-/** A credential for the registries of one region. What it says is shown to nobody who merely prints it. */
+/** A credential for the registries of one region. */
 export class Token {
-  readonly #authorization: string
-
   constructor(
-    authorization: string,
+    /** The value of an Authorization header. */
+    readonly authorization: Secret,
     /** Both in milliseconds of the monotonic clock. */
     readonly obtainedAt: number,
     readonly expiresAt: number,
-  ) {
-    this.#authorization = authorization
-  }
-
-  /** The value of an Authorization header. */
-  get authorization(): string {
-    return this.#authorization
-  }
-
-  toJSON(): string {
-    return '[secret]'
-  }
-
-  [inspect.custom](): string {
-    return '[secret]'
-  }
+  ) {}
 }
 
 export interface TokenState {
@@ -173,7 +158,11 @@ export function createTokenSource({
 
   function unavailable(why: TokenProblem, cause?: unknown): OciError {
     const seconds = Math.max(1, Math.ceil((nextCall - clock.now()) / 1000))
-    return new OciError('UNKNOWN', explain(why), { status: 503, retryAfter: seconds, cause })
+    return new OciError('UNKNOWN', explain(why), {
+      status: 503,
+      retryAfter: seconds,
+      ...(cause !== undefined && { cause: awsCauseOf(cause) }),
+    })
   }
 
   return {

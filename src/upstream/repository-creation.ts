@@ -2,6 +2,7 @@ import { OciError } from '../oci/error.js'
 import type { Repository } from '../oci/reference.js'
 import type { EcrApi, RepositoryTemplate } from './ecr-api.js'
 import type { PrivateEcrHost } from './ecr-host.js'
+import { awsCauseOf } from './aws-cause.js'
 import { problemOf } from './token-problem.js'
 
 export interface RepositoryCreationOptions {
@@ -36,10 +37,7 @@ export function repositoryCreation({
 
   function refusal(error: unknown, repository: Repository): OciError {
     const what = `the repository ${repository} of the upstream "${upstream}"`
-    const cause = {
-      status: 403,
-      upstreamSaid: error instanceof Error ? error.message.slice(0, 1024) : undefined,
-    }
+    const cause = awsCauseOf(error)
     switch (problemOf(error)) {
       case 'denied':
         return new OciError(

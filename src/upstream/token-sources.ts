@@ -86,5 +86,13 @@ function issuerFor(request: TokenRequest): TokenIssuer {
 function keyOf({ ecr, credentials, apiEndpoint, endpoint }: TokenRequest): string {
   const { profile, roleArn, externalId, sessionName } = credentials
   const place = ecr.kind === 'private' ? [ecr.region, ecr.fips, ecr.dualStack] : [ecr.host, endpoint]
-  return JSON.stringify([ecr.kind, ...place, apiEndpoint, profile, roleArn, externalId, sessionName])
+  return JSON.stringify([
+    ecr.kind,
+    ...place,
+    apiEndpoint,
+    profile,
+    roleArn,
+    externalId?.reveal(),
+    sessionName,
+  ])
 }

@@ -1,13 +1,14 @@
 import t from 'tap'
 import { hashPlainUsers } from '../../src/access/plain-users.js'
+import { Secret } from '../../src/secret.js'
 
 // Strong hashes are slow by design, the more so on a busy machine.
 t.setTimeout(120_000)
 
 t.test('users given with their passwords get hashes that take those passwords', async t => {
   const users = await hashPlainUsers([
-    { name: 'ci', password: 'pass:word' },
-    { name: 'dev', password: 'x'.repeat(100) },
+    { name: 'ci', password: new Secret('pass:word') },
+    { name: 'dev', password: new Secret('x'.repeat(100)) },
   ])
   t.same([...users.keys()], ['ci', 'dev'])
   t.equal(await users.get('ci')?.[0]?.matches('pass:word'), true)
@@ -17,8 +18,8 @@ t.test('users given with their passwords get hashes that take those passwords', 
 
 t.test('a name given twice has two passwords', async t => {
   const users = await hashPlainUsers([
-    { name: 'ci', password: 'old' },
-    { name: 'ci', password: 'new' },
+    { name: 'ci', password: new Secret('old') },
+    { name: 'ci', password: new Secret('new') },
   ])
   const hashes = users.get('ci') ?? []
   t.same(await Promise.all(hashes.map(hash => hash.matches('new'))), [false, true])

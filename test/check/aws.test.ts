@@ -2,6 +2,7 @@ import t from 'tap'
 import { awsProblemOf } from '../../src/check/aws-problem.js'
 import { sourceOf } from '../../src/check/credential-source.js'
 import { failureOf } from '../../src/check/failure.js'
+import { Secret } from '../../src/secret.js'
 
 function named(name: string, message: string): Error {
   return Object.assign(new Error(message), { name })
@@ -23,11 +24,11 @@ t.test('what AWS says is told apart', async t => {
 })
 
 t.test('the advice about an external id depends on whether one is set', async t => {
-  const adviceOf = (externalId?: string) =>
+  const adviceOf = (externalId?: Secret) =>
     awsProblemOf(named('AccessDenied', 'sts:AssumeRole'), { roleArn: 'arn:x', externalId }, 'STS', '').advice
   t.match(adviceOf(), /if it asks for an external id, set/)
-  t.match(adviceOf('mine'), /check that credentials\.externalId is the one/)
-  t.notMatch(adviceOf('mine'), /mine/, 'it is a secret')
+  t.match(adviceOf(new Secret('mine')), /check that credentials\.externalId is the one/)
+  t.notMatch(adviceOf(new Secret('mine')), /mine/, 'it is a secret')
 })
 
 t.test('where credentials come from is what the SDK notes on them', async t => {

@@ -39,6 +39,7 @@ t.test('every setting outside lists has a form', t => {
       'ECR_MIRROR_CACHE_MEMBERSHIP_TTL text',
       'ECR_MIRROR_CACHE_MEMBERSHIP_STALEFOR text',
       'ECR_MIRROR_UPLOADS_SESSIONKEY text or file',
+      'ECR_MIRROR_AUDIT_FILE text',
       'ECR_MIRROR_LOG_LEVEL text',
       'ECR_MIRROR_LOG_FORMAT text',
       'ECR_MIRROR_LIMITS_MAXREQUESTS number',
@@ -73,10 +74,14 @@ for (const { name, path, kind, file } of ENVIRONMENT_FORMS) {
 
 t.test('users come from the variable or a file', async t => {
   const file = join(t.testdir({ users: 'ci:a b\ndev:c\n' }), 'users')
-  t.same((await readEnvironment({ ECR_MIRROR_USERS_FILE: file })).plainUsers, [
-    { name: 'ci', password: 'a b' },
-    { name: 'dev', password: 'c' },
-  ])
+  const { plainUsers } = await readEnvironment({ ECR_MIRROR_USERS_FILE: file })
+  t.same(
+    plainUsers.map(({ name, password }) => [name, password.reveal()]),
+    [
+      ['ci', 'a b'],
+      ['dev', 'c'],
+    ],
+  )
   t.same((await readEnvironment({})).plainUsers, [])
 })
 

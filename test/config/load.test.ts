@@ -108,6 +108,8 @@ limits: { drainTimeout: 1.5m, idleTimeout: 500ms, maxRequests: 1 }
   t.equal(config.upstreams[0]?.host, HOST)
   t.same(config.upstreams[1]?.serves, ['docker.io', 'hub.internal'])
   t.equal(config.upstreams[1]?.endpoint, 'http://127.0.0.1:4000')
+  t.equal(config.upstreams[1]?.credentials.externalId?.reveal(), 'abc')
+  t.equal(config.uploads.sessionKey?.reveal(), '0123456789abcdef')
   t.same(config.cache?.scrub, { every: 'never', rate: 524_288 })
   t.match(config.limits, { drainTimeout: 90_000, idleTimeout: 500, maxRequests: 1 })
 })
@@ -335,7 +337,7 @@ const WRONG_UPSTREAMS: readonly (readonly [name: string, entries: string[], line
   [
     'an endpoint with a query',
     [`{ name: a, host: ${HOST}, endpoint: "https://x?y" }`],
-    'mirror.yaml:3:78 upstreams[0].endpoint: found "https://x?y", expected http(s)://HOST or http(s)://HOST:PORT, without path, query or user',
+    'mirror.yaml:3:78 upstreams[0].endpoint: found "https://x…", expected http(s)://HOST or http(s)://HOST:PORT, without path, query or user',
   ],
   [
     'a redirect host with a scheme',
@@ -478,10 +480,13 @@ t.test('one registry and users from the environment are enough', async t => {
   })
   t.equal(file, undefined)
   t.equal(config.upstreams[0]?.default, true)
-  t.same(config.users.plain, [
-    { name: 'ci', password: 'a:b' },
-    { name: 'dev', password: 'c' },
-  ])
+  t.same(
+    config.users.plain.map(({ name, password }) => [name, password.reveal()]),
+    [
+      ['ci', 'a:b'],
+      ['dev', 'c'],
+    ],
+  )
 })
 
 t.test('the file is the flag, then ECR_MIRROR_CONFIG, then the usual place if there is one', async t => {

@@ -8,6 +8,7 @@ import { createUpstreamTable } from '../../src/upstream/upstream-table.js'
 import { createThrottles } from '../../src/upstream/throttle.js'
 import { createTokenSources } from '../../src/upstream/token-sources.js'
 import { createUpstream } from '../../src/upstream/upstream.js'
+import { Secret } from '../../src/secret.js'
 
 const deps = { tokens: createTokenSources(), throttles: createThrottles() }
 const main = createUpstream(
@@ -25,7 +26,7 @@ const hub = createUpstream(
 )
 t.teardown(() => Promise.all([main.close(), hub.close()]))
 const table = createUpstreamTable([main, hub])
-const sessions = createUploadSessions('secret')
+const sessions = createUploadSessions(new Secret('secret'))
 const DIGEST = `sha256:${'a'.repeat(64)}`
 
 function resolve(method: string, path: string, host = 'mirror') {

@@ -4,6 +4,7 @@ import {
   SESSION_LIFETIME,
   type UploadSession,
 } from '../../src/registry/upload-session.js'
+import { Secret } from '../../src/secret.js'
 
 const session: UploadSession = {
   id: '1b2c',
@@ -18,7 +19,7 @@ const session: UploadSession = {
 }
 
 t.test('a session is a path segment that says nothing and opens to what it was', async t => {
-  const sessions = createUploadSessions('secret', () => 1_000)
+  const sessions = createUploadSessions(new Secret('secret'), () => 1_000)
   const sealed = sessions.seal(session)
   t.match(sealed, /^[A-Za-z0-9_-]+$/)
   t.notMatch(Buffer.from(sealed, 'base64url').toString('latin1'), /team|xyz|main/)
@@ -28,9 +29,9 @@ t.test('a session is a path segment that says nothing and opens to what it was',
 
 t.test('whoever shares the key can go on, nobody else', async t => {
   const now = (): number => 1_000
-  const sealed = createUploadSessions('secret', now).seal(session)
-  t.same(createUploadSessions('secret', now).open(sealed), session)
-  t.equal(createUploadSessions('other', now).open(sealed), undefined)
+  const sealed = createUploadSessions(new Secret('secret'), now).seal(session)
+  t.same(createUploadSessions(new Secret('secret'), now).open(sealed), session)
+  t.equal(createUploadSessions(new Secret('other'), now).open(sealed), undefined)
   t.equal(createUploadSessions(undefined, now).open(sealed), undefined)
   t.equal(
     createUploadSessions(undefined, now).open(createUploadSessions(undefined, now).seal(session)),
@@ -39,7 +40,7 @@ t.test('whoever shares the key can go on, nobody else', async t => {
 })
 
 t.test('every altered character, and every end missing or more, closes it', async t => {
-  const sessions = createUploadSessions('secret', () => 1_000)
+  const sessions = createUploadSessions(new Secret('secret'), () => 1_000)
   const sealed = sessions.seal(session)
   const opened: number[] = []
   for (let at = 0; at < sealed.length; at++) {
@@ -56,7 +57,7 @@ t.test('every altered character, and every end missing or more, closes it', asyn
 
 t.test('it ends', async t => {
   let now = 1_000
-  const sessions = createUploadSessions('secret', () => now)
+  const sessions = createUploadSessions(new Secret('secret'), () => now)
   const sealed = sessions.seal(session)
   now += SESSION_LIFETIME - 1
   t.ok(sessions.open(sealed))

@@ -4,6 +4,7 @@ import { authorize, REFUSALS } from '../../src/upstream/authorize.js'
 import { Token } from '../../src/upstream/ecr-token.js'
 import type { Answer, Send } from '../../src/upstream/send.js'
 import { answer, request, scripted, text, until } from './support/server.js'
+import { Secret } from '../../src/secret.js'
 
 const EXPIRED = JSON.stringify({
   errors: [
@@ -21,11 +22,11 @@ interface Tokens {
 }
 
 function tokens(
-  renew: () => Promise<Token> = () => Promise.resolve(new Token('Basic new', 10_000, 90_000)),
+  renew: () => Promise<Token> = () => Promise.resolve(new Token(new Secret('Basic new'), 10_000, 90_000)),
 ): Tokens {
   const source: Tokens = {
     renewals: 0,
-    current: () => Promise.resolve(new Token('Basic old', 0, 80_000)),
+    current: () => Promise.resolve(new Token(new Secret('Basic old'), 0, 80_000)),
     renew: () => {
       source.renewals++
       return renew()
@@ -99,7 +100,10 @@ t.test('a token younger than five seconds is not renewed', async t => {
 })
 
 t.test('a token beyond its end is renewed however young', async t => {
-  const source: Tokens = { ...tokens(), current: () => Promise.resolve(new Token('Basic old', 0, 2000)) }
+  const source: Tokens = {
+    ...tokens(),
+    current: () => Promise.resolve(new Token(new Secret('Basic old'), 0, 2000)),
+  }
   const { send, asked } = scripted(answer(401), answer(200))
   await step(send, source, 2500)(request())
   t.equal(asked.length, 2)
@@ -171,7 +175,7 @@ t.test('when the renewal fails, what surely needs it is refused and what may not
 })
 
 t.test('a renewal that gives the same token does not send again', async t => {
-  const same = new Token('Basic old', 0, 80_000)
+  const same = new Token(new Secret('Basic old'), 0, 80_000)
   const source: Tokens = { ...tokens(() => Promise.resolve(same)), current: () => Promise.resolve(same) }
   const { send, asked } = scripted(answer(401), answer(200))
   t.match(await thrown(step(send, source)(request())), { status: 503 })

@@ -8,6 +8,7 @@ import {
   type TokenSource,
 } from '../../src/upstream/ecr-token.js'
 import { failure, never, until } from './support/server.js'
+import { Secret } from '../../src/secret.js'
 
 const HOUR = 3_600_000
 
@@ -40,7 +41,7 @@ function rig(
 }
 
 function issued(call: number, life = 12 * HOUR): IssuedToken {
-  return { authorization: `Basic token${call}`, expiresAt: new Date(Date.now() + life) }
+  return { authorization: new Secret(`Basic token${call}`), expiresAt: new Date(Date.now() + life) }
 }
 
 class SdkError extends Error {
@@ -59,17 +60,17 @@ t.test('a thousand that ask cost one call', async t => {
   })
   const tokens = await Promise.all(Array.from({ length: 1000 }, () => source.current(never)))
   t.equal(new Set(tokens).size, 1)
-  t.equal((await source.current(never)).authorization, 'Basic token1')
+  t.equal((await source.current(never)).authorization.reveal(), 'Basic token1')
   t.equal(calls(), 1)
 })
 
 t.test('a token shows itself to nobody who prints it', async t => {
-  const { source } = rig(t, () => ({ authorization: 'Basic canary', expiresAt: undefined }))
+  const { source } = rig(t, () => ({ authorization: new Secret('Basic canary'), expiresAt: undefined }))
   const token = await source.current(never)
   t.notMatch(inspect(token, { depth: 9, showHidden: true }), /canary/)
   t.notMatch(JSON.stringify({ token }), /canary/)
   t.notMatch(Object.values(token).join(), /canary/)
-  t.match(token.authorization, /canary/)
+  t.match(token.authorization.reveal(), /canary/)
 })
 
 t.test('a token is used until its end by the monotonic clock, and never beyond', async t => {
@@ -81,7 +82,7 @@ t.test('a token is used until its end by the monotonic clock, and never beyond',
   t.ok(source.state().usable)
   clock.advance(10_000)
   t.same(source.state(), { usable: false, expiresIn: undefined, problem: undefined })
-  t.equal((await source.current(never)).authorization, 'Basic token2')
+  t.equal((await source.current(never)).authorization.reveal(), 'Basic token2')
 })
 
 for (const [title, expiresAt] of [
@@ -90,7 +91,10 @@ for (const [title, expiresAt] of [
   ['in a hundred years', new Date(Date.now() + 100 * 365 * 24 * HOUR)],
 ] as const) {
   t.test(`an expiry ${title} means twelve hours, and no loop of renewals`, async t => {
-    const { source, calls, clock } = rig(t, call => ({ authorization: `Basic token${call}`, expiresAt }))
+    const { source, calls, clock } = rig(t, call => ({
+      authorization: new Secret(`Basic token${call}`),
+      expiresAt,
+    }))
     for (let i = 0; i < 50; i++) await source.current(never)
     t.equal(calls(), 1)
     t.equal(source.state().expiresIn, 12 * HOUR)
@@ -119,8 +123,8 @@ t.test('a refused token is renewed by one call, and a newer one is given without
   const refused = await eager.current(never)
   clock.advance(700_000)
   const renewed = await Promise.all(Array.from({ length: 50 }, () => eager.renew(refused, never)))
-  t.same(new Set(renewed.map(({ authorization }) => authorization)), new Set(['Basic token2']))
-  t.equal((await eager.renew(refused, never)).authorization, 'Basic token2')
+  t.same(new Set(renewed.map(({ authorization }) => authorization.reveal())), new Set(['Basic token2']))
+  t.equal((await eager.renew(refused, never)).authorization.reveal(), 'Basic token2')
   t.equal(eagerCalls(), 2)
   t.equal(calls(), 1)
 })
@@ -136,8 +140,8 @@ t.test('while a renewal is under way the old token is what others get', async t 
   const renewal = source.renew(old, never)
   t.equal(await source.current(never), old)
   finish()
-  t.equal((await renewal).authorization, 'Basic token2')
-  t.equal((await source.current(never)).authorization, 'Basic token2')
+  t.equal((await renewal).authorization.reveal(), 'Basic token2')
+  t.equal((await source.current(never)).authorization.reveal(), 'Basic token2')
 })
 
 t.test('when renewal fails the old token stays in use, and calls are spaced out', async t => {
@@ -171,7 +175,7 @@ t.test('a first call that fails is a 503 for all who wait, and there is no storm
   t.equal(calls(), 1)
   t.match(source.state(), { usable: false, problem: 'no-credentials' })
   clock.advance(700_000)
-  t.equal((await source.current(never)).authorization, 'Basic token2')
+  t.equal((await source.current(never)).authorization.reveal(), 'Basic token2')
   t.equal(source.state().problem, undefined)
 })
 
@@ -208,7 +212,7 @@ t.test('who leaves stops waiting, and the call goes on for the others', async t 
   leaver.abort(reason)
   await t.rejects(left, reason)
   finish()
-  t.equal((await stays).authorization, 'Basic token1')
+  t.equal((await stays).authorization.reveal(), 'Basic token1')
   t.equal(calls(), 1)
   await t.rejects(source.current(AbortSignal.abort(reason)), reason)
 })
@@ -225,7 +229,7 @@ t.test('a token of two seconds is renewed in the background before it ends', asy
   await source.current(never)
   await until(() => calls >= 4)
   t.ok(source.state().usable)
-  t.not((await source.current(never)).authorization, 'Basic token1')
+  t.not((await source.current(never)).authorization.reveal(), 'Basic token1')
 })
 
 t.test('a closed source makes no more calls', async t => {
@@ -245,6 +249,6 @@ t.test('a closed source makes no more calls', async t => {
 
 t.test('a token is as long as it is', t => {
   const long = 'x'.repeat(16 * 1024)
-  t.equal(new Token(`Basic ${long}`, 0, 1).authorization, `Basic ${long}`)
+  t.equal(new Token(new Secret(`Basic ${long}`), 0, 1).authorization.reveal(), `Basic ${long}`)
   t.end()
 })

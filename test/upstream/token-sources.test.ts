@@ -2,6 +2,7 @@ import t from 'tap'
 import { parseEcrHost, type PrivateEcrHost } from '../../src/upstream/ecr-host.js'
 import { createTokenSources, type TokenIssuer } from '../../src/upstream/token-sources.js'
 import { never } from './support/server.js'
+import { Secret } from '../../src/secret.js'
 
 const host = (account: string, region = 'us-east-1'): PrivateEcrHost =>
   parseEcrHost(`${account}.dkr.ecr.${region}.amazonaws.com`) as PrivateEcrHost
@@ -13,7 +14,8 @@ function apis(): { create: () => TokenIssuer; calls: number; open: number } {
     create: (): TokenIssuer => {
       state.open++
       return {
-        issueToken: () => Promise.resolve({ authorization: `Basic t${++state.calls}`, expiresAt: undefined }),
+        issueToken: () =>
+          Promise.resolve({ authorization: new Secret(`Basic t${++state.calls}`), expiresAt: undefined }),
         close: () => state.open--,
       }
     },
@@ -43,7 +45,7 @@ t.test('another region, role, profile or API has a token of its own', async t =>
     sources.open({ ecr: host('111111111111'), credentials: {} }),
     sources.open({ ecr: host('111111111111', 'eu-west-1'), credentials: {} }),
     sources.open({ ecr: host('111111111111'), credentials: { roleArn: 'a' } }),
-    sources.open({ ecr: host('111111111111'), credentials: { roleArn: 'a', externalId: 'b' } }),
+    sources.open({ ecr: host('111111111111'), credentials: { roleArn: 'a', externalId: new Secret('b') } }),
     sources.open({ ecr: host('111111111111'), credentials: { profile: 'a' } }),
     sources.open({ ecr: host('111111111111'), credentials: {}, apiEndpoint: 'http://api' }),
   ]
