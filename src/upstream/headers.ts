@@ -57,9 +57,3 @@ function pick(headers: IncomingHttpHeaders, names: readonly string[]): Record<st
   }
   return picked
 }
-
-/** AWS's own id of a request, which it is asked about by; undefined when it is not of that form. */
-export function requestIdOf(headers: IncomingHttpHeaders): string | undefined {
-  const id = headerOf(headers, 'x-amzn-requestid')
-  return id !== undefined && /^[\w-]{1,128}$/.test(id) ? id : undefined
-}

@@ -93,7 +93,10 @@ export async function mirrorOf(
     ...(logins && { logins }),
     ...(now && { now }),
   })
-  t.teardown(() => app.close(AbortSignal.timeout(2_000)))
+  t.teardown(async () => {
+    await app.close(AbortSignal.timeout(2_000))
+    refuseSecrets(lines, secretsOf(ecr, users))
+  })
   const [url = ''] = app.urls
   return {
     ecr,
@@ -107,6 +110,40 @@ export async function mirrorOf(
         ...init,
         headers: { authorization, ...Object.fromEntries(new Headers(init.headers)) },
       })) as MirrorAnswer,
+  }
+}
+
+/** What must never be in a log: every password of the test's, and every token and signature that went over the wire. */
+function secretsOf({ requests }: Ecr, users = `${USER.name}:${USER.password}`): Set<string> {
+  const secrets = new Set([process.env.AWS_SECRET_ACCESS_KEY ?? ''])
+  for (const user of users.split(',')) {
+    secrets.add(Buffer.from(user).toString('base64'))
+    const password = user.slice(user.indexOf(':') + 1)
+    // Shorter ones are words that stand in a log anyway.
+    if (password.length >= 12) secrets.add(password)
+  }
+  for (const { url, headers } of requests) {
+    const [, credentials = ''] = /^(?:Basic|Bearer) (.+)$/.exec(headers.authorization ?? '') ?? []
+    secrets.add(credentials).add(Buffer.from(credentials, 'base64').toString('latin1').slice('AWS:'.length))
+    const query = new URLSearchParams(url.slice(url.indexOf('?') + 1))
+    for (const name of ['X-Amz-Signature', 'X-Amz-Credential', 'X-Amz-Security-Token'])
+      secrets.add(query.get(name) ?? '')
+  }
+  return new Set([...secrets].filter(secret => secret.length >= 8))
+}
+
+/** Throws when the log has a secret in it, which fails the test. */
+export function refuseSecrets(lines: readonly Record<string, unknown>[], secrets: Iterable<string>): void {
+  const needles = [...secrets].map(secret => JSON.stringify(secret).slice(1, -1))
+  for (let from = 0; from < lines.length; from += 1000) {
+    const text = lines
+      .slice(from, from + 1000)
+      .map(line => JSON.stringify(line))
+      .join('\n')
+    const leaked = needles.find(needle => text.includes(needle))
+    if (leaked === undefined) continue
+    const line = text.split('\n').find(each => each.includes(leaked))
+    throw new Error(`The log has a secret in it: ${line ?? ''}`)
   }
 }
 

@@ -35,12 +35,15 @@ export async function startMirrorProcess(
     cached = false,
     cacheDirectory,
     settings = {},
+    env = {},
   }: {
     endpoint?: string
     cached?: boolean
     cacheDirectory?: string
     /** Merged over the top of the configuration file. */
     settings?: Record<string, unknown>
+    /** Besides the credentials for the stand-in. */
+    env?: Record<string, string>
   } = {},
 ): Promise<MirrorProcess> {
   await access(MAIN).catch(() => {
@@ -70,6 +73,7 @@ export async function startMirrorProcess(
     env: {
       AWS_ACCESS_KEY_ID: 'AKIDSTANDIN',
       AWS_SECRET_ACCESS_KEY: 'secret-of-the-stand-in',
+      ...env,
     },
     ready: output => LISTENING.test(output),
   })
