@@ -33,9 +33,9 @@ export function parseLayer(text: string, name: string, directory: string): Layer
   }
 }
 
-/** Some messages of the parser end with a piece of the text, which may be a secret. */
+/** Some messages of the parser end with a piece of the text, in quotes or behind a colon, which may be a secret. */
 function plain(message: string): string {
-  return message.replace(/:? *["'`].*$/s, '').replace(/\.?$/, '')
+  return message.replace(/(?: *["'`]|:).*$/s, '').replace(/\.?$/, '')
 }
 
 function dataOf(document: Document.Parsed, name: string): unknown {

@@ -60,7 +60,10 @@ export function list<T extends z.ZodType>(item: T, expected = 'a list') {
 
 /** A path; relative ones are resolved when the file that names it is known. */
 export function path(description: string) {
-  return text('the path of a file').meta({ description, path: true })
+  return text('the path of a file', value => notEmpty(value) && !/\p{Cc}/u.test(value)).meta({
+    description,
+    path: true,
+  })
 }
 
 export const listenAddress = parsed('HOST:PORT such as 0.0.0.0:5000 or [::]:5000', parseListenAddress)

@@ -95,7 +95,8 @@ export async function mirrorOf(
   })
   t.teardown(async () => {
     await app.close(AbortSignal.timeout(2_000))
-    refuseSecrets(lines, secretsOf(ecr, users))
+    // Beside the teardown, which would leave the others undone.
+    setImmediate(() => refuseSecrets(lines, secretsOf(ecr, users)))
   })
   const [url = ''] = app.urls
   return {

@@ -85,6 +85,7 @@ t.test('no secret is where it may not be, whatever happens', { timeout: 120_000 
       log: { level: 'trace', format: 'json' },
       audit: { file: auditFile },
       operations: { listen: `127.0.0.1:${operationsPort}` },
+      limits: { drainTimeout: '1s' },
       policy: [{ principals: ['*'], actions: ['pull', 'push', 'delete'] }],
       upstreams: [
         {
@@ -271,7 +272,7 @@ t.test('no secret is where it may not be, whatever happens', { timeout: 120_000 
   }
   for (const [sink, text] of await sinks())
     if (sink !== 'sent elsewhere' && process.platform === 'linux')
-      t.ok(text.length > 100, `${sink} has something`)
+      t.ok(text.length > 20, `${sink} has something`)
   t.same(await sweep(), [])
   t.same(evilRequests, [], 'and nobody else was asked')
 
