@@ -33,7 +33,7 @@ const basic = (name: string, password: string): string =>
 /** What may be where; everything else may be nowhere. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'sent to the registry': ['ECR token'],
-  'sent to the API': ['AWS session token'],
+  'sent to the API': ['AWS session token', 'the external id'],
   'sent to S3': ['X-Amz-Signature', 'X-Amz-Credential', 'X-Amz-Security-Token'],
   // By the operator; the SDK reads them there.
   'the environment': ['AWS secret key', 'AWS session token'],
@@ -74,6 +74,7 @@ t.test('no secret is where it may not be, whatever happens', { timeout: 120_000 
     AWS_ACCESS_KEY_ID: 'AKIDSTANDIN',
     AWS_SECRET_ACCESS_KEY: SECRET_KEY,
     AWS_SESSION_TOKEN: SESSION_TOKEN,
+    AWS_ENDPOINT_URL_STS: `http://${api.host}`,
     ECR_MIRROR_USERS_FILE: quickUsers,
     ECR_MIRROR_UPLOADS_SESSIONKEY_FILE: sessionKey,
   }
@@ -178,6 +179,7 @@ t.test('no secret is where it may not be, whatever happens', { timeout: 120_000 
   ecr.knobs.resetConnection.ListImages = 9
   await go('GET', '/v2/team/app/tags/list')
   ecr.knobs.resetConnection.ListImages = 0
+  ecr.knobs.externalIds['arn:aws:iam::123456789012:role/none'] = 'another'
   await expect(503, go('GET', '/v2/role/team/app/manifests/v1'))
   // AWS repeats the request that it found wrongly signed.
   ecr.knobs.answer.GetAuthorizationToken = [
