@@ -2,6 +2,7 @@ import { Agent } from 'node:http'
 import fc from 'fast-check'
 import t from 'tap'
 import { createUploadSessions, ownerOf, SESSION_LIFETIME } from '../../src/registry/upload-session.js'
+import { Secret } from '../../src/secret.js'
 import { startEcr } from '../ecr/ecr.js'
 import { mirrorOf } from '../support/mirror.js'
 import type { PlainAnswer } from '../support/requests.js'
@@ -199,7 +200,7 @@ t.test(
       const answer = await ask('its own', user, 'POST', `/v2/${name}/blobs/uploads/`)
       begun.push(answer.headers.location!.split('/').at(-1)!)
     }
-    const sessions = createUploadSessions(KEY)
+    const sessions = createUploadSessions(new Secret(KEY))
     const whole = sessions.open(begun[0]!)!
     const mismade: Record<(typeof MISMADE)[number], string> = {
       expired: sessions.seal({ ...whole, expires: whole.expires - SESSION_LIFETIME - 60_000 }),
