@@ -23,22 +23,15 @@ export function compilePattern(text: string): Pattern {
   }
 }
 
+/** `**` as a whole segment with others behind it, `**` elsewhere, or one character. */
+const PIECES = /(?<![^/])\*\*\/|\*\*|./gsu
+
 function parseSteps(text: string): readonly Step[] {
-  const steps: Step[] = []
-  let rest = text
-  while (rest !== '') {
-    if (rest.startsWith('**')) {
-      const wholeSegment = rest.startsWith('**/') && (rest === text || text.at(-rest.length - 1) === '/')
-      if (wholeSegment) steps.push('maybe')
-      steps.push('across')
-      rest = rest.slice(2)
-    } else {
-      const character = String.fromCodePoint(rest.codePointAt(0) ?? 0)
-      steps.push(character === '*' ? 'within' : { character })
-      rest = rest.slice(character.length)
-    }
-  }
-  return steps
+  return [...text.matchAll(PIECES)].flatMap(([piece]): Step[] => {
+    if (piece === '**/') return ['maybe', 'across', { character: '/' }]
+    if (piece === '**') return ['across']
+    return [piece === '*' ? 'within' : { character: piece }]
+  })
 }
 
 /** The steps that can be next, with those behind a step that may stand for nothing. */

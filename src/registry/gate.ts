@@ -40,9 +40,12 @@ export function refusalOf(request: RawRequest): OciError | undefined {
     return badRequest(`A request may have at most ${MAX_HEADERS} headers.`, 431)
 
   const single = new Map<string, string>()
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]?.toLowerCase() ?? ''
-    const value = rawHeaders[index + 1] ?? ''
+  let name = ''
+  for (const [index, value] of rawHeaders.entries()) {
+    if (index % 2 === 0) {
+      name = value.toLowerCase()
+      continue
+    }
     if (name === 'connection' && !/^\s*(close|keep-alive)\s*$/i.test(value)) {
       return badRequest('The Connection header may only be close or keep-alive.')
     }

@@ -59,27 +59,22 @@ export function createUploadSessions(
     seal(session) {
       const nonce = randomBytes(NONCE_LENGTH)
       const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(VERSION)
-      const sealed = Buffer.concat([cipher.update(JSON.stringify(session), 'utf8'), cipher.final()])
+      const sealed = Buffer.concat([cipher.update(JSON.stringify(session)), cipher.final()])
       return Buffer.concat([VERSION, nonce, sealed, cipher.getAuthTag()]).toString('base64url')
     },
     open(segment) {
       const bytes = Buffer.from(segment, 'base64url')
       // Node reads base64url leniently; only the one canonical spelling counts.
-      if (
-        bytes.length <= 1 + NONCE_LENGTH + TAG_LENGTH ||
-        bytes[0] !== VERSION[0] ||
-        bytes.toString('base64url') !== segment
-      )
-        return undefined
-      const nonce = bytes.subarray(1, 1 + NONCE_LENGTH)
-      const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_LENGTH })
-      decipher.setAAD(VERSION).setAuthTag(bytes.subarray(-TAG_LENGTH))
+      if (bytes[0] !== VERSION[0] || bytes.toString('base64url') !== segment) return undefined
       try {
+        const nonce = bytes.subarray(1, 1 + NONCE_LENGTH)
+        const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_LENGTH })
+        decipher.setAAD(VERSION).setAuthTag(bytes.subarray(-TAG_LENGTH))
         const text = Buffer.concat([
           decipher.update(bytes.subarray(1 + NONCE_LENGTH, -TAG_LENGTH)),
           decipher.final(),
         ])
-        const session = Session.parse(JSON.parse(text.toString('utf8')))
+        const session = Session.parse(JSON.parse(text.toString()))
         return session.expires > now() ? session : undefined
       } catch {
         return undefined

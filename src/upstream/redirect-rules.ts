@@ -40,7 +40,8 @@ export function createRedirectRules(
 }
 
 function parseEntry(text: string, trust: Trust): Entry {
-  const [, host = text, port] = /^(.*?)(?::(\d{1,5}))?$/.exec(text.toLowerCase()) ?? []
+  const [end = '', port] = /:(\d{1,5})$/.exec(text) ?? []
+  const host = text.slice(0, text.length - end.length).toLowerCase()
   const labels = host.split('*').map(part => part.replace(/[^a-z0-9_-]/g, '\\$&'))
   return {
     host: new RegExp(`^${labels.join('[a-z0-9_-]*')}$`),

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { ACTIONS, ANONYMOUS, createPolicy } from '../../src/access/policy.js'
+import { ACTIONS, ANONYMOUS, createPolicy, OPERATOR } from '../../src/access/policy.js'
 import type { AccessRequest, Action, Grant, Principal } from '../../src/access/policy.js'
 
 const ci: Principal = { kind: 'user', name: 'ci' }
@@ -152,6 +152,14 @@ const cases: readonly (readonly [string, readonly Grant[], Partial<AccessRequest
 t.test('what a grant covers is allowed, and nothing else', t => {
   for (const [name, grants, request, allowed] of cases)
     t.equal(createPolicy(grants).allows(ask(request)), allowed, name)
+  t.end()
+})
+
+t.test('whoever runs the mirror may pull everything and do nothing else, whatever is granted', t => {
+  const all: Grant = { principals: ['*', 'operator', 'anonymous', 'cert:*'], actions: ACTIONS }
+  for (const policy of [createPolicy([]), createPolicy([all]), createPolicy()])
+    for (const action of ACTIONS)
+      t.equal(policy.allows(ask({ principal: OPERATOR, action })), action === 'pull', action)
   t.end()
 })
 

@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   algorithmOf,
   digestCheck,
+  DigestMismatch,
   digestOf,
   hexOf,
   isDigestAlgorithm,
@@ -88,5 +89,15 @@ t.test('only registered algorithms are algorithms', t => {
   for (const text of ['sha256', 'sha512']) t.equal(isDigestAlgorithm(text), true, text)
   for (const text of ['', 'sha1', 'md5', 'SHA256', 'toString', '__proto__'])
     t.equal(isDigestAlgorithm(text), false, text)
+  t.end()
+})
+
+t.test('a mismatch says which digest the bytes do not have', t => {
+  const digest = parseDigest(EMPTY_256)!
+  const mismatch = new DigestMismatch(digest)
+  t.equal(mismatch.digest, digest)
+  t.equal(mismatch.name, 'DigestMismatch')
+  t.equal(mismatch.message, `The bytes do not have the digest ${EMPTY_256}.`)
+  t.equal(digestCheck(digest).digest, digest)
   t.end()
 })

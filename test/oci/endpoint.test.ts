@@ -266,6 +266,79 @@ t.test('a refusal says what is wrong in the words of the spec', t => {
   t.end()
 })
 
+t.test('a refusal names what was wrong with the request, at no great length', t => {
+  const long = (character: string): string => character.repeat(200)
+  const plain = 'The path is not one of the registry API in its plain form, without escapes.'
+  const name = 'The repository name is not valid: lower-case path components, at most 255 characters.'
+  const query = 'The query has a malformed escape or a character that is not printable ASCII.'
+  const number = 'The parameter n must be a whole number of entries.'
+  const tag = 'The tag parameter names an invalid tag, or goes with a push by tag.'
+  const digest = (text: string): string => `"${text}" is not a sha256 or sha512 digest in lower-case hex.`
+  const cases: readonly (readonly [method: string, target: string, message: string])[] = [
+    ['GET', `/v2/?x=${'x'.repeat(13_000)}`, 'The request target is too long.'],
+    ['GET', '/v2/%61/tags/list', plain],
+    ['GET', '/v2/a/b/c', plain],
+    ['GET', '/v3/', 'This is a registry mirror; its API is under /v2/.'],
+    ['GET', '/v2/A/tags/list', name],
+    ['GET', '/v2/A/manifests/x', name],
+    ['POST', '/v2/A/blobs/uploads/', name],
+    ['GET', `/v2/A/blobs/${DIGEST}`, name],
+    ['GET', `/v2/A/referrers/${DIGEST}`, name],
+    ['POST', '/v2/a/blobs/uploads/?from=B', name],
+    ['GET', '/v2/a/blobs/x', digest('x')],
+    ['GET', `/v2/a/blobs/${long('x')}`, digest('x'.repeat(150))],
+    ['GET', '/v2/a/referrers/x', digest('x')],
+    ['GET', '/v2/a/manifests/sha256:x', digest('sha256:x')],
+    ['POST', '/v2/a/blobs/uploads/?digest=x', digest('x')],
+    ['POST', '/v2/a/blobs/uploads/?mount=y', digest('y')],
+    ['POST', '/v2/a/blobs/uploads/?digest-algorithm=md5', digest('md5')],
+    ['PATCH', '/v2/a/blobs/uploads/s?digest=x', digest('x')],
+    ['PUT', '/v2/a/manifests/.x', '".x" is not a valid tag.'],
+    ['PUT', `/v2/a/manifests/${long('x')}`, `"${'x'.repeat(128)}" is not a valid tag.`],
+    ['GET', '/v2/a/manifests/.x', '".x" is not a valid tag, so there is no such manifest.'],
+    [
+      'GET',
+      `/v2/a/manifests/${long('x')}`,
+      `"${'x'.repeat(128)}" is not a valid tag, so there is no such manifest.`,
+    ],
+    ['PUT', `/v2/a/manifests/${DIGEST}?tag=.x`, tag],
+    ['PUT', '/v2/a/manifests/latest?tag=v1', tag],
+    ['GET', '/v2/a/blobs/uploads/a.b', 'There is no such upload session.'],
+    ['PUT', '/v2/a/blobs/uploads/s', 'An upload ends with PUT and a digest parameter.'],
+    ['GET', '/v2/a/tags/list?n=1e3', number],
+    ['GET', '/v2/a/tags/list?n=1234567890', number],
+    ['GET', '/v2/?ns=%zz', query],
+    ['GET', '/v2/?%zz', query],
+    ['GET', '/v2/?ns=a%0d', query],
+    ['GET', `/v2/?ns=${'x'.repeat(4097)}`, query],
+    ['GET', '/v2/?ns=a&ns=b', 'The parameter ns is given twice with different values.'],
+    ['GET', '/v2/?last=a&last=b', 'The parameter last is given twice with different values.'],
+    ['POST', '/v2/_catalog', 'The endpoint /v2/_catalog has no POST.'],
+    ['POST', '/v2/', 'The endpoint /v2/ has no POST.'],
+    ['POST', '/v2/a/tags/list', 'The endpoint /v2/<name>/tags/list has no POST.'],
+    ['PUT', `/v2/a/referrers/${DIGEST}`, 'The endpoint /v2/<name>/referrers/<digest> has no PUT.'],
+    ['POST', '/v2/a/manifests/x', 'The endpoint /v2/<name>/manifests/<reference> has no POST.'],
+    ['PUT', `/v2/a/blobs/${DIGEST}`, 'The endpoint /v2/<name>/blobs/<digest> has no PUT.'],
+    ['GET', '/v2/a/blobs/uploads/', 'The endpoint /v2/<name>/blobs/uploads/ has no GET.'],
+    ['POST', '/v2/a/blobs/uploads/s', 'The endpoint /v2/<name>/blobs/uploads/<session> has no POST.'],
+    [long('X'), '/v2/', `The endpoint /v2/ has no ${'X'.repeat(16)}.`],
+  ]
+  for (const [method, target, message] of cases)
+    t.equal(refusalOf(method, target)?.message, message, `${method.slice(0, 9)} ${target.slice(0, 90)}`)
+  t.end()
+})
+
+t.test('what is just short enough is taken', t => {
+  const session = 's'.repeat(8192)
+  t.same(endpointOf('GET', `/v2/a/blobs/uploads/${session}`), { kind: 'upload', name: 'a', session })
+  const target = `/v2/?w=${'w'.repeat(4000)}&x=${'x'.repeat(4000)}&y=${'y'.repeat(4000)}&z=`
+  t.same(endpointOf('GET', target.padEnd(12 * 1024, 'z')), { kind: 'base' })
+  t.equal(refusalOf('GET', target.padEnd(12 * 1024 + 1, 'z'))?.status, 414)
+  t.equal(queryOf(endpointOf('GET', `/v2/_catalog?last=${'~'.repeat(4096)}`)).length, 5 + 3 * 4096)
+  t.equal(queryOf(endpointOf('GET', '/v2/_catalog?n=123456789')), 'n=123456789')
+  t.end()
+})
+
 t.test('every endpoint has its methods and says so to others', t => {
   const paths: Readonly<Record<EndpointKind, string>> = {
     base: '/v2/',
@@ -278,6 +351,17 @@ t.test('every endpoint has its methods and says so to others', t => {
     upload: `/v2/a/blobs/uploads/s?digest=${DIGEST}`,
   }
   t.same(Object.keys(paths), Object.keys(ROUTES))
+  const methods: Readonly<Record<EndpointKind, readonly string[]>> = {
+    base: ['GET', 'HEAD'],
+    catalog: ['GET'],
+    tags: ['GET'],
+    referrers: ['GET'],
+    manifest: ['GET', 'HEAD', 'PUT', 'DELETE'],
+    blob: ['GET', 'HEAD', 'DELETE'],
+    uploads: ['POST'],
+    upload: ['GET', 'PATCH', 'PUT', 'DELETE'],
+  }
+  t.same(METHODS, methods)
   for (const [kind, path] of Object.entries(paths) as [EndpointKind, string][]) {
     for (const method of ALL_METHODS) {
       const name = `${method} ${path}`
@@ -306,9 +390,13 @@ t.test('the query holds what is known, once, and the rest goes nowhere', t => {
   t.equal(query('/v2/a/tags/list?last=a%26n%3D9'), 'last=a%26n%3D9', 'what is escaped stays so')
   t.equal(query(`/v2/a/blobs/${DIGEST}?n=1&digest=x`), '')
   t.equal(query('/v2/?n=1'), '')
+  t.equal(query(`/v2/a/referrers/${DIGEST}?n=2&last=x&artifactType=y`), 'artifactType=y&n=2&last=x')
   t.equal(query(`/v2/a/referrers/${DIGEST}?artifactType=a%2Fb`), 'artifactType=a%2Fb')
   const upload = endpointOf('POST', `/v2/a/blobs/uploads/?from=b%2Fc&mount=${DIGEST}&digest-algorithm=sha256`)
   t.equal(queryOf(upload), `digest-algorithm=sha256&mount=sha256%3A${HEX}&from=b%2Fc`)
+  const whole = endpointOf('POST', `/v2/a/blobs/uploads/?digest=${DIGEST}`)
+  t.equal(queryOf(whole), `digest=sha256%3A${HEX}`)
+  t.equal(queryOf(endpointOf('POST', '/v2/a/blobs/uploads/')), '')
   t.equal(queryOf(endpointOf('PUT', `/v2/a/manifests/${DIGEST}?tag=b&tag=a`)), 'tag=b&tag=a')
   t.equal(queryOf(endpointOf('PUT', `/v2/a/blobs/uploads/s?digest=${DIGEST}`)), `digest=sha256%3A${HEX}`)
   t.end()

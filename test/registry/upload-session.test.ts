@@ -64,3 +64,30 @@ t.test('it ends', async t => {
   now += 1
   t.equal(sessions.open(sealed), undefined)
 })
+
+t.test('what was sealed is looked at again when it is opened', async t => {
+  const sessions = createUploadSessions('secret', () => 1_000)
+  const faults: Record<string, unknown>[] = [
+    ...Object.keys(session).map(key => ({ [key]: undefined })),
+    ...Object.keys(session).map(key => ({ [key]: {} })),
+    { location: 'https://evil.example/v2/' },
+    { location: 'v2/' },
+    { offset: -1 },
+    { offset: 0.5 },
+  ]
+  for (const fault of faults) {
+    const sealed = sessions.seal({ ...session, ...fault } as UploadSession)
+    t.equal(sessions.open(sealed), undefined, JSON.stringify(fault))
+  }
+  for (const fine of [{ offset: 0 }, { location: '/' }]) {
+    const sealed = sessions.seal({ ...session, ...fine })
+    t.same(sessions.open(sealed), { ...session, ...fine })
+  }
+})
+
+t.test('a session can be continued for a day', async t => {
+  t.equal(SESSION_LIFETIME, 86_400_000)
+  const sessions = createUploadSessions(undefined)
+  t.ok(sessions.open(sessions.seal({ ...session, expires: Date.now() + 60_000 })))
+  t.equal(sessions.open(sessions.seal({ ...session, expires: Date.now() - 1 })), undefined)
+})

@@ -3,12 +3,22 @@ import type { LookupAddress } from 'node:dns'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer as createTlsServer } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
+import {
+  connect,
+  createServer,
+  getDefaultAutoSelectFamily,
+  setDefaultAutoSelectFamily,
+  type AddressInfo,
+  type Socket,
+} from 'node:net'
 import { join } from 'node:path'
+import { TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import {
   AddressRefused,
+  createConnector,
   createDispatcher,
+  mayConnect,
   type ConnectorOptions,
   type Trust,
 } from '../../src/upstream/egress.js'
@@ -36,6 +46,20 @@ async function ask(
   const { body } = await dispatcher.request({ origin, path: '/', method: 'GET' })
   return text(body)
 }
+
+t.test('trust says which kinds of address a host may lead to', t => {
+  const rows: [host: string, address: string, trusts: Trust[]][] = [
+    ['a.example', '8.8.8.8', ['public', 'private', 'listed']],
+    ['a.example', '10.0.0.1', ['private', 'listed']],
+    ['a.example', '127.0.0.1', ['listed']],
+    ['a.example', '169.254.169.254', []],
+    ['169.254.169.254', '169.254.169.254', ['listed']],
+  ]
+  for (const [host, address, trusts] of rows)
+    for (const trust of ['public', 'private', 'listed'] as const)
+      t.equal(mayConnect(host, address, trust), trusts.includes(trust), `${trust} ${host} to ${address}`)
+  t.end()
+})
 
 t.test('a name that leads to this machine is connected to only when listed', async t => {
   const server = await serve(t, (_incoming, response) => response.end('here'))
@@ -84,6 +108,83 @@ t.test('a name that changes its mind is looked at again at each connection', asy
   const options = { origin: `http://rebinds.example:${server.port}`, path: '/', method: 'GET' } as const
   t.equal(await text((await dispatcher.request(options)).body), 'here')
   await t.rejects(dispatcher.request(options), AddressRefused)
+})
+
+/** What one connection comes to. */
+function connection(
+  options: ConnectorOptions,
+  to: { protocol: string; hostname: string; port?: string },
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    createConnector(options)({ host: to.hostname, port: '', ...to }, (error, socket) => {
+      if (error) reject(error)
+      else resolve(socket)
+    })
+  })
+}
+
+t.test('trust is asked for by the host and the port that are connected to', async t => {
+  const asked: unknown[] = []
+  const trustOf = (...of: [string, number]): Trust => {
+    asked.push(of)
+    return 'public'
+  }
+  const lookup = resolver('127.0.0.1')
+  for (const to of [
+    { protocol: 'https:', hostname: 'a.example' },
+    { protocol: 'http:', hostname: 'b.example' },
+    { protocol: 'https:', hostname: 'c.example', port: '5000' },
+  ])
+    await t.rejects(connection({ trustOf, lookup }, to), AddressRefused)
+  t.same(asked, [
+    ['a.example', 443],
+    ['b.example', 80],
+    ['c.example', 5000],
+  ])
+})
+
+t.test('a refusal says whether the name or the address is to blame', async t => {
+  const lookup = resolver('127.0.0.1')
+  for (const trust of ['public', 'private'] as const) {
+    const options = { trustOf: () => trust, lookup }
+    await t.rejects(connection(options, { protocol: 'http:', hostname: 'a.example' }), {
+      name: 'AddressRefused',
+      message: 'The name leads to no address to connect to.',
+    })
+    await t.rejects(connection(options, { protocol: 'http:', hostname: '127.0.0.1' }), {
+      name: 'AddressRefused',
+      message: 'The address is not one to connect to.',
+    })
+  }
+})
+
+t.test('a name that does not resolve fails as the resolver says', async t => {
+  const unknown = Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' })
+  const lookup = ((_host: string, _options: object, done: (error: Error) => void) =>
+    process.nextTick(done, unknown)) as unknown as NonNullable<ConnectorOptions['lookup']>
+  await t.rejects(ask(t, 'http://nowhere.example', 'listed', lookup), { code: 'ENOTFOUND' })
+})
+
+t.test('where Node tries one address only, it is one that may be connected to', async t => {
+  const before = getDefaultAutoSelectFamily()
+  setDefaultAutoSelectFamily(false)
+  t.teardown(() => setDefaultAutoSelectFamily(before))
+  const server = await serve(t, (_incoming, response) => response.end('here'))
+  const origin = `http://both.example:${server.port}`
+  t.equal(await ask(t, origin, 'listed', resolver('169.254.169.254', '127.0.0.1')), 'here')
+  await t.rejects(ask(t, origin, 'private', resolver('127.0.0.1')), AddressRefused)
+})
+
+t.test('a HEAD leaves its connection open', async t => {
+  const server = await serve(t, (_incoming, response) => response.end())
+  const dispatcher = createDispatcher({ trustOf: () => 'listed', connections: 1 })
+  t.teardown(() => dispatcher.destroy())
+  for (const method of ['HEAD', 'GET', 'HEAD'] as const) {
+    const { body } = await dispatcher.request({ origin: server.origin, path: '/', method })
+    await body.dump()
+  }
+  t.equal(server.requests.length, 3)
+  t.equal(server.opened(), 1)
 })
 
 const refusals: [address: string, trust: Trust][] = [
@@ -158,6 +259,92 @@ t.test('TLS names and verifies the registry wherever the endpoint is', async t =
   t.equal(seen.length, 1)
 })
 
+/** An HTTPS server of that name, and what it saw of the connections that requests came by. */
+async function serveTls(t: Test, name: string): Promise<{ port: number; ca: string; seen: unknown[] }> {
+  const { key, cert } = certificates(t.testdir(), name)
+  const seen: unknown[] = []
+  const server = createTlsServer({ key, cert, ALPNProtocols: ['h2', 'http/1.1'] }, (request, response) => {
+    const { socket } = request
+    if (socket instanceof TLSSocket)
+      seen.push({
+        name: Reflect.get(socket, 'servername'),
+        protocol: socket.alpnProtocol,
+        resumed: socket.isSessionReused(),
+      })
+    response.setHeader('connection', 'close').end('secure')
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return { port: (server.address() as AddressInfo).port, ca: cert.toString(), seen }
+}
+
+t.test('a further connection speaks HTTP/1.1 and resumes the TLS session of the one before', async t => {
+  const { port, ca, seen } = await serveTls(t, 'upstream.example')
+  const dispatcher = createDispatcher({ trustOf: () => 'listed', servername: 'upstream.example', ca })
+  t.teardown(() => dispatcher.destroy())
+  for (let count = 0; count < 2; count++) {
+    const { body } = await dispatcher.request({
+      origin: `https://127.0.0.1:${port}`,
+      path: '/',
+      method: 'GET',
+    })
+    t.equal(await text(body), 'secure')
+  }
+  t.same(seen, [
+    { name: 'upstream.example', protocol: 'http/1.1', resumed: false },
+    { name: 'upstream.example', protocol: 'http/1.1', resumed: true },
+  ])
+})
+
+/** Sets variables of the environment until the test ends. */
+function setEnvironment(t: Test, values: Record<string, string | undefined>): void {
+  const before = Object.keys(values).map(name => [name, process.env[name]] as const)
+  const set = (name: string, value: string | undefined): void => {
+    if (value === undefined) Reflect.deleteProperty(process.env, name)
+    else process.env[name] = value
+  }
+  t.teardown(() => before.forEach(([name, value]) => set(name, value)))
+  for (const [name, value] of Object.entries(values)) set(name, value)
+}
+
+t.test('through a proxy the registry is named and verified too', async t => {
+  const { port, ca, seen } = await serveTls(t, 'upstream.example')
+  const proxy = createServer(socket => {
+    socket.on('error', () => undefined)
+    socket.once('data', () => {
+      const onward = connect(port, '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n')
+        socket.pipe(onward).pipe(socket)
+      })
+      onward.on('error', () => socket.destroy())
+    })
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.teardown(() => proxy.close())
+  setEnvironment(t, {
+    HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    https_proxy: undefined,
+    NO_PROXY: undefined,
+    no_proxy: undefined,
+    NODE_TLS_REJECT_UNAUTHORIZED: '0',
+  })
+  const through = async (more: Partial<ConnectorOptions>): Promise<string> => {
+    const dispatcher = createDispatcher({ trustOf: () => 'listed', ...more })
+    t.teardown(() => dispatcher.destroy())
+    const { body } = await dispatcher.request({
+      origin: 'https://endpoint.example',
+      path: '/',
+      method: 'GET',
+    })
+    return text(body)
+  }
+  t.equal(await through({ servername: 'upstream.example', ca }), 'secure')
+  t.same(seen, [{ name: 'upstream.example', protocol: 'http/1.1', resumed: false }])
+  await t.rejects(through({ ca }), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+  await t.rejects(through({ servername: 'upstream.example' }), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+  t.equal(seen.length, 1)
+})
+
 t.test('HTTPS_PROXY is used for https, and NO_PROXY keeps a host from it', async t => {
   const asked: string[] = []
   const proxy = createServer(socket => {
@@ -170,17 +357,12 @@ t.test('HTTPS_PROXY is used for https, and NO_PROXY keeps a host from it', async
   await once(proxy, 'listening')
   t.teardown(() => proxy.close())
   const { port } = proxy.address() as AddressInfo
-  const saved = { ...process.env }
-  t.teardown(() => {
-    for (const name of ['HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy']) {
-      if (saved[name] === undefined) Reflect.deleteProperty(process.env, name)
-      else process.env[name] = saved[name]
-    }
+  setEnvironment(t, {
+    HTTPS_PROXY: `http://127.0.0.1:${port}`,
+    https_proxy: undefined,
+    NO_PROXY: 'direct.example',
+    no_proxy: undefined,
   })
-  delete process.env.https_proxy
-  delete process.env.no_proxy
-  process.env.HTTPS_PROXY = `http://127.0.0.1:${port}`
-  process.env.NO_PROXY = 'direct.example'
   await t.rejects(ask(t, 'https://upstream.example', 'private', resolver('127.0.0.1')), {
     code: 'UND_ERR_ABORTED',
   })
