@@ -6,7 +6,7 @@ import { INSTANCE } from '../version.js'
 export interface RawRequest {
   readonly method?: string | undefined
   readonly httpVersion: string
-  /** Names and values in turn, as sent. */
+  /** Names and values in turn, as sent but for the white space around values. */
   readonly rawHeaders: readonly string[]
 }
 
@@ -46,7 +46,7 @@ export function refusalOf(request: RawRequest): OciError | undefined {
       name = value.toLowerCase()
       continue
     }
-    if (name === 'connection' && !/^\s*(close|keep-alive)\s*$/i.test(value)) {
+    if (name === 'connection' && !/^(close|keep-alive)$/i.test(value)) {
       return badRequest('The Connection header may only be close or keep-alive.')
     }
     if (name === 'via' && value.includes(INSTANCE)) {

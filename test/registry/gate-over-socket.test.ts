@@ -40,4 +40,9 @@ t.test('what the gate refuses over a socket reaches nobody and ends the connecti
     t.match(answer, /docker-distribution-api-version: registry\/2\.0/i, `${what}: the API version is said`)
   }
   t.equal(ecr.requests.length, before, 'nothing went upstream')
+  const spaced = await sendRaw(
+    url,
+    `GET /v2/ HTTP/1.1\r\nHost: a\r\n${auth.replace('close', ' \tclose\t ')}\r\n`,
+  )
+  t.equal(statusOf(spaced), 200, 'white space around a value is none of it')
 })

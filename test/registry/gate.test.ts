@@ -15,6 +15,7 @@ t.test('a request that every reader reads alike passes', async t => {
     [...host, 'Content-Length', '0'],
     [...host, 'Expect', '100-Continue'],
     [...host, 'Via', '1.1 another-proxy'],
+    [...host, 'X-Mirror', INSTANCE],
     [...host, ...Array.from({ length: 99 }, (_, i) => [`x-${i}`, '1']).flat()],
   ]) {
     t.equal(refusalOf({ method: 'GET', httpVersion: '1.1', rawHeaders }), undefined, rawHeaders.join(' '))
