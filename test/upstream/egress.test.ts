@@ -24,14 +24,14 @@ import {
 } from '../../src/upstream/egress.js'
 import { serve, text } from './support/server.js'
 
-/** A resolver that gives these addresses. */
+/** A resolver that gives these addresses to who asks for all, as Node's does. */
 function resolver(...addresses: string[]): NonNullable<ConnectorOptions['lookup']> {
   const all: LookupAddress[] = addresses.map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
   const lookup = (
     _host: string,
-    _options: object,
-    done: (error: null, addresses: LookupAddress[]) => void,
-  ): void => process.nextTick(done, null, all)
+    options: { all?: boolean },
+    done: (error: null, addresses: LookupAddress[] | string | undefined) => void,
+  ): void => process.nextTick(done, null, options.all ? all : addresses[0])
   return lookup as unknown as NonNullable<ConnectorOptions['lookup']>
 }
 
