@@ -153,7 +153,7 @@ function parsePath(method: string, path: string, query: Query): Endpoint | OciEr
     const name = nameBefore(2)
     return name ? parseManifest(method, name, last, query) : invalidName()
   }
-  return notCanonical(404)
+  return notCanonical('NAME_UNKNOWN')
 }
 
 function parseManifest(method: string, name: Repository, text: string, query: Query): Endpoint | OciError {
@@ -250,7 +250,7 @@ const PRINTABLE = /^[\x20-\x7e]{0,4096}$/
 
 function parseQuery(text: string): Query | OciError {
   const values = new Map<string, string[]>()
-  for (const pair of text === '' ? [] : text.split('&')) {
+  for (const pair of text.split('&')) {
     const equals = pair.indexOf('=')
     const name = decode(equals < 0 ? pair : pair.slice(0, equals))
     const value = decode(equals < 0 ? '' : pair.slice(equals + 1))
@@ -341,12 +341,8 @@ export function queryOf(endpoint: Endpoint): string {
   return query.toString()
 }
 
-function notCanonical(status = 400): OciError {
-  return new OciError(
-    status === 404 ? 'NAME_UNKNOWN' : 'NAME_INVALID',
-    'The path is not one of the registry API in its plain form, without escapes.',
-    { status },
-  )
+function notCanonical(code: 'NAME_INVALID' | 'NAME_UNKNOWN' = 'NAME_INVALID'): OciError {
+  return new OciError(code, 'The path is not one of the registry API in its plain form, without escapes.')
 }
 
 function invalidName(): OciError {

@@ -160,6 +160,7 @@ t.test('whoever runs the mirror may pull everything and do nothing else, whateve
   for (const policy of [createPolicy([]), createPolicy([all]), createPolicy()])
     for (const action of ACTIONS)
       t.equal(policy.allows(ask({ principal: OPERATOR, action })), action === 'pull', action)
+  t.equal(OPERATOR.name, 'operator')
   t.end()
 })
 
@@ -171,6 +172,7 @@ t.test('a policy tells whether somebody without a password may do anything', t =
   t.same(flags('ci'), { mentionsAnonymous: false, mentionsCertificates: false })
   t.same(flags('*'), { mentionsAnonymous: false, mentionsCertificates: false })
   t.same(flags('ci', 'anonymous'), { mentionsAnonymous: true, mentionsCertificates: false })
+  t.same(flags('ci', 'cert:node'), { mentionsAnonymous: false, mentionsCertificates: true })
   t.same(flags('cert:node'), { mentionsAnonymous: false, mentionsCertificates: true })
   t.end()
 })

@@ -10,6 +10,7 @@ const listed = createRedirectRules([
   '127.0.0.1:9000',
   '[::1]:9000',
   's3-*.x.y',
+  'plain.internal:80',
 ])
 
 const rows: [rules: typeof byDefault, url: string, allowed: boolean][] = [
@@ -17,9 +18,11 @@ const rows: [rules: typeof byDefault, url: string, allowed: boolean][] = [
   [byDefault, `https://${BUCKET.toUpperCase()}/a`, true],
   [byDefault, `https://${BUCKET}:443/a`, true],
   [byDefault, `http://${BUCKET}/a`, false],
+  [byDefault, `http://${BUCKET}:443/a`, false],
   [byDefault, `https://${BUCKET}:8443/a`, false],
   [byDefault, `https://user@${BUCKET}/a`, false],
   [byDefault, `https://user:password@${BUCKET}/a`, false],
+  [byDefault, `https://:password@${BUCKET}/a`, false],
   [byDefault, `https://${BUCKET}.evil.example/a`, false],
   [byDefault, `https://${BUCKET}./a`, false],
   [byDefault, `https://evil.example/${BUCKET}`, false],
@@ -34,6 +37,7 @@ const rows: [rules: typeof byDefault, url: string, allowed: boolean][] = [
   [byDefault, 'https://[::ffff:127.0.0.1]/', false],
   [byDefault, 'file:///etc/passwd', false],
   [byDefault, `ftp://${BUCKET}/a`, false],
+  [byDefault, `ftp://${BUCKET}:443/a`, false],
   [listed, `https://${BUCKET}/a`, false],
   [listed, 'https://bucket-1.s3.eu-west-1.amazonaws.com/a', true],
   [listed, 'https://a.b.s3.eu-west-1.amazonaws.com/a', false],
@@ -45,6 +49,9 @@ const rows: [rules: typeof byDefault, url: string, allowed: boolean][] = [
   [listed, 'https://127.0.0.1:9000/a', true],
   [listed, 'http://127.0.0.1:9001/a', false],
   [listed, 'http://127.0.0.1/a', false],
+  [listed, 'ftp://127.0.0.1:9000/a', false],
+  [listed, 'http://plain.internal/a', true],
+  [listed, 'https://plain.internal/a', false],
   [listed, 'http://0x7f.1:9000/a', true],
   [listed, 'http://[::1]:9000/a', true],
 ]
