@@ -38,7 +38,6 @@ async function measure({ source, test }: GuardedModule): Promise<Score> {
     allowConsoleColors: false,
     reporters: ['clear-text'],
     clearTextReporter: { allowColor: false, logTests: false, reportTests: false, reportScoreTable: false },
-    thresholds: { high: 100, low: BAR, break: null },
   }).runMutationTest()
   const count = (...statuses: string[]): number =>
     mutants.filter(({ status }) => statuses.includes(status)).length
