@@ -100,6 +100,7 @@ export async function createApp(
     budgets.use({
       waitingFills: opened?.cache.blobs.waiting ?? 0,
       upstreamConnections: rules.current.upstreams.flatMap(upstream => upstream.connections()),
+      passwords: rules.current.rules.passwords,
     }),
   )
   metricsEndpoint(operations, metrics)

@@ -1,3 +1,4 @@
+import type { PasswordCheck } from './access/password-check.js'
 import { Budget } from './budget.js'
 import type { Config } from './config/schema.js'
 import { ConnectionRoom } from './connection-room.js'
@@ -19,6 +20,7 @@ export interface Budgets {
   use(now: {
     readonly waitingFills: number
     readonly upstreamConnections: readonly PoolUse[]
+    readonly passwords: Pick<PasswordCheck, 'limit' | 'waiting' | 'refused'>
   }): Readonly<Record<BudgetName, BudgetUse>>
 }
 
@@ -41,7 +43,7 @@ export function createBudgets(limits: Config['limits'], isProxy: (address: strin
     fills,
     headersTime,
     idleTime,
-    use: ({ waitingFills, upstreamConnections }) => ({
+    use: ({ waitingFills, upstreamConnections, passwords }) => ({
       connections: used(connections.all),
       connections_per_address: used(connections.perAddress),
       requests: used(requests.requests),
@@ -57,6 +59,8 @@ export function createBudgets(limits: Config['limits'], isProxy: (address: strin
       manifest_depth: bound(requests.manifestDepth),
       headers_time: bound(headersTime),
       idle_time: bound(idleTime),
+      ranges: bound(requests.ranges),
+      passwords: { limit: passwords.limit, inUse: passwords.waiting, refusals: passwords.refused },
     }),
   }
 }

@@ -17,6 +17,8 @@ export const BUDGETS = [
   'manifest_depth',
   'headers_time',
   'idle_time',
+  'ranges',
+  'passwords',
 ] as const
 
 export type BudgetName = (typeof BUDGETS)[number]

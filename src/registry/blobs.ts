@@ -46,8 +46,10 @@ export function blobs(app: FastifyInstance, { cache }: { readonly cache: Cache |
  * Undefined for the whole. A range under a condition is wanted only of the representation that the client has a part of;
  * the mirror gives no validators, so no If-Range can be about what it serves (RFC 9110, section 13.1.5).
  */
-function wantedRange({ headers }: FastifyRequest): ByteRange | undefined {
-  return headers['if-range'] === undefined ? parseByteRange(headers.range) : undefined
+function wantedRange(request: FastifyRequest): ByteRange | undefined {
+  const { range, 'if-range': condition } = request.headers
+  if (range?.includes(',')) exchangeOf(request).share.refused('ranges')
+  return condition === undefined ? parseByteRange(range) : undefined
 }
 
 async function statBlob(

@@ -13,6 +13,8 @@ export interface RequestBudgets {
   /** Manifests that were too large, and those that nest too deep. */
   readonly manifestSize: Budget
   readonly manifestDepth: Budget
+  /** Ranges of one request: those who ask for several are given the whole. */
+  readonly ranges: Budget
 }
 
 /** Of all requests that may be in flight, how many there may be for one more of them to go upstream. */
@@ -54,8 +56,8 @@ export class RequestShare {
     if (!this.#isOver) this.#given.push(this.#budgets.manifests.hold(bytes))
   }
 
-  /** Counts a manifest that was refused for its size or for its depth. */
-  refused(bound: 'manifestSize' | 'manifestDepth'): void {
+  /** Counts what this request has too much of. */
+  refused(bound: 'manifestSize' | 'manifestDepth' | 'ranges'): void {
     this.#budgets[bound].refuse()
   }
 
@@ -79,6 +81,7 @@ export function createRequestBudgets(limits: {
     manifests: new ManifestMemory(limits.manifestMemory),
     manifestSize: new Budget(limits.maxManifest),
     manifestDepth: new Budget(limits.maxManifestDepth),
+    ranges: new Budget(1),
   }
 }
 

@@ -49,4 +49,12 @@ t.test('blobs that are fetched, connections upstream, and manifests that are ref
   t.equal(ecr.count({ action: 'PutImage' }), 0)
   const told = await untilUsed(operationsUrl, ({ in_use }) => in_use.manifest_memory === 0)
   t.match(told.refusals_total, { manifest_depth: 1, manifest_size: 1 })
+
+  const several = await get(`/v2/team/app/blobs/${other.digest}`, { headers: { range: 'bytes=0-1,3-4' } })
+  t.equal((await several.arrayBuffer()).byteLength, 1_000, 'of several ranges, the whole')
+  t.equal((await budgetsTold(operationsUrl)).refusals_total.ranges, 1)
+
+  const stranger = { authorization: `Basic ${Buffer.from('ci:wrong').toString('base64')}` }
+  t.equal((await get('/v2/', { headers: stranger })).status, 401)
+  t.match(await budgetsTold(operationsUrl), { refusals_total: { passwords: 1 }, in_use: { passwords: 0 } })
 })

@@ -66,7 +66,7 @@ t.test('it ends', async t => {
 })
 
 t.test('what was sealed is looked at again when it is opened', async t => {
-  const sessions = createUploadSessions('secret', () => 1_000)
+  const sessions = createUploadSessions(new Secret('secret'), () => 1_000)
   const faults: Record<string, unknown>[] = [
     ...Object.keys(session).map(key => ({ [key]: undefined })),
     ...Object.keys(session).map(key => ({ [key]: {} })),
