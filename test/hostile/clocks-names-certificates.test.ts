@@ -43,11 +43,11 @@ t.test('a clock that leaps makes nothing old count as new, and nothing wrong', a
     far.play(repository, good(old))
     assertRight(await get(caching, `/v2/${repository}/manifests/v1`), old.manifest, about)
     far.play(repository, good(fresh))
-    let learntAt: number | undefined = time
+    let learntAt = time
     let current = old
     for (const leap of leaps) {
       time += leap
-      const age = time - (learntAt ?? time)
+      const age = time - learntAt
       if (age < 0 || age >= 10_000) current = fresh
       const pulled = await get(caching, `/v2/${repository}/manifests/v1`)
       assertRight(pulled, current.manifest, about)

@@ -76,7 +76,7 @@ t.test('what was sealed is looked at again when it is opened', async t => {
     { offset: 0.5 },
   ]
   for (const fault of faults) {
-    const sealed = sessions.seal({ ...session, ...fault } as UploadSession)
+    const sealed = sessions.seal({ ...session, ...fault })
     t.equal(sessions.open(sealed), undefined, JSON.stringify(fault))
   }
   for (const fine of [{ offset: 0 }, { location: '/' }]) {
