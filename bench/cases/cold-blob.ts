@@ -1,0 +1,56 @@
+import type { Bar } from '../case.js'
+import { pull } from '../client/client.js'
+import { blobWanted } from '../client/wanted.js'
+import { MiB, newBlob } from '../content.js'
+import { cpuPerGiB, peakMemory, wallTime } from '../figures.js'
+import { sideBySide } from '../side-by-side.js'
+import type { Limits } from '../upstream/order.js'
+
+interface ColdBlob {
+  readonly name: string
+  readonly upstream: string
+  readonly limits: Limits
+  readonly time: Bar[]
+  readonly cpu: Bar[]
+}
+
+/** A large blob that nobody has asked for yet. */
+const coldBlob = ({ name, upstream: how, limits, time, cpu }: ColdBlob) =>
+  sideBySide({
+    name,
+    title: `Cold large blob, upstream ${how}`,
+    servers: ['mirror', 'distribution', 'nginx apr1', 'straight'],
+    figures: [wallTime(...time), cpuPerGiB(...cpu), peakMemory()],
+    async prepare({ upstream, verify, sized }) {
+      const size = sized({ full: 512 * MiB, quick: 9 * MiB })
+      await upstream.limit(limits)
+      return async server => {
+        const blob = newBlob(size)
+        await upstream.add(blob)
+        return async () => {
+          await pull(server, blobWanted(blob), verify)
+          return size
+        }
+      }
+    },
+  })
+
+export const coldBlobUnlimited = coldBlob({
+  name: 'cold-blob',
+  upstream: 'unlimited',
+  limits: {},
+  time: [{ against: 'distribution', atMost: 1 }],
+  cpu: [{ against: 'distribution', atMost: 1.2 }],
+})
+
+export const coldBlobPerConnection = coldBlob({
+  name: 'cold-blob-40',
+  upstream: 'at 40 MB/s per connection',
+  limits: { connection: 40e6 },
+  time: [
+    { against: 'straight', atMost: 1 / 4 },
+    { against: 'distribution', atMost: 1 / 4 },
+    { against: 'nginx apr1', atMost: 1 / 4 },
+  ],
+  cpu: [],
+})

@@ -1,0 +1,23 @@
+import { push } from '../client/push.js'
+import { MiB, newBlob } from '../content.js'
+import { cpuPerGiB, peakMemory, wallTime } from '../figures.js'
+import { sideBySide } from '../side-by-side.js'
+
+/** distribution's pull-through cache takes no pushes. */
+export const pushLayer = sideBySide<number>({
+  name: 'push',
+  title: 'Push of a large layer, upstream at 100 MB/s in all',
+  servers: ['mirror', 'nginx apr1', 'straight'],
+  figures: [wallTime({ against: 'straight', atMost: 1.1 }), cpuPerGiB(), peakMemory()],
+  async prepare({ upstream, sized }) {
+    const size = sized({ full: 256 * MiB, quick: MiB })
+    await upstream.limit({ total: 100e6 })
+    return async server => {
+      const blob = newBlob(size)
+      return async () => {
+        await push(server, blob)
+        return size
+      }
+    }
+  },
+})

@@ -1,0 +1,76 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import type { Upstream } from './upstream/upstream.js'
+
+/** What a piece of work took. */
+export interface Measured<Done> {
+  /** What the work says it did: bytes, requests, or whatever its case counts. */
+  readonly done: Done
+  readonly seconds: number
+  /** Of the server's process and its children, user and system; undefined where there is no server. */
+  readonly cpuSeconds: number | undefined
+  /** The most resident memory of these processes at any moment of the work, each for itself, in bytes. */
+  readonly peakMemory: number | undefined
+  /** Bytes of blobs that the upstream sent meanwhile. */
+  readonly upstreamBytes: number
+}
+
+/** Does the work and gives what it took; `pid` is the server's process. */
+export async function measure<Done>(
+  pid: number | undefined,
+  upstream: Upstream,
+  work: () => Promise<Done>,
+): Promise<Measured<Done>> {
+  if (pid !== undefined) await forgetPeaks(pid)
+  const [cpuBefore, sentBefore] = [await cpuSecondsOf(pid), await upstream.sentBytes()]
+  const start = performance.now()
+  const done = await work()
+  const seconds = (performance.now() - start) / 1000
+  const [cpuAfter, sentAfter] = [await cpuSecondsOf(pid), await upstream.sentBytes()]
+  return {
+    done,
+    seconds,
+    cpuSeconds: cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore,
+    peakMemory: await peakMemoryOf(pid),
+    upstreamBytes: sentAfter - sentBefore,
+  }
+}
+
+/** USER_HZ, which is 100 on every platform that Linux's proc(5) is read on. */
+const TICKS_PER_SECOND = 100
+
+/** User and system time of a process and its children, those that have ended included. proc(5), /proc/[pid]/stat. */
+async function cpuSecondsOf(pid: number | undefined): Promise<number | undefined> {
+  if (pid === undefined) return undefined
+  let ticks = 0
+  for (const each of await family(pid)) {
+    // The second field is a name in parentheses, in which anything may stand.
+    const fields = (await readFile(`/proc/${each}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
+    ticks += fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
+  }
+  return ticks / TICKS_PER_SECOND
+}
+
+export async function peakMemoryOf(pid: number | undefined): Promise<number | undefined> {
+  if (pid === undefined) return undefined
+  let bytes = 0
+  for (const each of await family(pid)) {
+    const status = await readFile(`/proc/${each}/status`, 'utf8')
+    bytes += Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024
+  }
+  return bytes
+}
+
+/** Lets the peaks begin anew at what is resident now. proc(5), /proc/[pid]/clear_refs. */
+async function forgetPeaks(pid: number): Promise<void> {
+  for (const each of await family(pid)) await writeFile(`/proc/${each}/clear_refs`, '5')
+}
+
+/** A process and all that descend from it. */
+async function family(pid: number): Promise<number[]> {
+  const children: number[] = []
+  for (const task of await readdir(`/proc/${pid}/task`)) {
+    const text = await readFile(`/proc/${pid}/task/${task}/children`, 'utf8').catch(() => '')
+    children.push(...text.split(' ').filter(Boolean).map(Number))
+  }
+  return [pid, ...(await Promise.all(children.map(family))).flat()]
+}

@@ -1,0 +1,65 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Case } from './case.js'
+import { CASES } from './cases/cases.js'
+import { missing } from './installed.js'
+import { describeMachine, versions, type CaseReport, type Report } from './report.js'
+import { SERVERS } from './servers/servers.js'
+import { Stage } from './stage.js'
+import { startUpstream } from './upstream/upstream.js'
+
+export interface RunOptions {
+  /** Tiny sizes, and all that comes is hashed: it shows that everything works, and no figure means anything. */
+  readonly quick: boolean
+  readonly rounds: number
+  /** Names of cases; empty: all. */
+  readonly only: readonly string[]
+  /** Learns what happens. */
+  readonly onProgress: (text: string) => void
+  /** Ends the run when it aborts; everything is put away all the same. */
+  readonly signal?: AbortSignal
+}
+
+/** Runs the cases one after the other. Rejects when a case does not get the bytes that it asked for. */
+export async function run({ quick, rounds, only, onProgress, signal }: RunOptions): Promise<Report> {
+  if (process.platform !== 'linux') throw new Error('The benchmarks read /proc and need Linux')
+  const unknown = only.find(name => !CASES.some(each => each.name === name))
+  if (unknown !== undefined)
+    throw new Error(`There is no case ${unknown}, but ${CASES.map(({ name }) => name).join(', ')}`)
+  const started = new Date().toISOString()
+  const directory = await mkdtemp(join(tmpdir(), 'mirror-bench-'))
+  try {
+    const upstream = await startUpstream()
+    try {
+      const stage = new Stage({ upstream, directory, rounds, quick })
+      try {
+        const cases: CaseReport[] = []
+        for (const each of CASES.filter(({ name }) => only.length === 0 || only.includes(name))) {
+          signal?.throwIfAborted()
+          onProgress(each.title)
+          cases.push(await runCase(each, stage))
+        }
+        return { started, rounds, quick, machine: describeMachine(), versions: versions(), cases }
+      } finally {
+        await stage.close()
+      }
+    } finally {
+      await upstream.close()
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+async function runCase(each: Case, stage: Stage): Promise<CaseReport> {
+  const { name, title, servers } = each
+  const reasons = [missing(each.needs), ...servers.map(server => missing(SERVERS[server].needs))]
+  const skipped = [...new Set(reasons.filter(reason => reason !== undefined))]
+  try {
+    const rows = missing(each.needs) === undefined ? await each.run(stage) : []
+    return { name, title, servers, rows, skipped }
+  } finally {
+    await stage.clear()
+  }
+}
