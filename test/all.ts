@@ -12,7 +12,7 @@ import t from 'tap'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** A copy of the tree, with the JavaScript beside its source; whatever is not compiled is linked to. */
 const STAGED = join(ROOT, '.tap', 'staged')
-const COMPILED = ['src', 'test']
+const COMPILED = ['src', 'test', 'bench']
 const NOT_LINKED = ['.git', '.tap', ...COMPILED]
 
 const sources = (folder: string): string[] =>
