@@ -9,6 +9,7 @@ const { values } = parseArgs({
   options: {
     case: { type: 'string', multiple: true, default: [] },
     rounds: { type: 'string' },
+    node: { type: 'string', default: process.execPath },
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
     chart: { type: 'string' },
@@ -22,6 +23,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 const report = await run({
   quick: values.quick,
   rounds: Number(values.rounds ?? (values.quick ? 1 : 5)),
+  node: values.node.split(' '),
   only: values.case,
   onProgress: text => console.error(text),
   signal: interrupted.signal,

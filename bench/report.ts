@@ -27,10 +27,12 @@ export interface CaseReport {
   readonly skipped: readonly string[]
 }
 
-export function describeMachine(): string {
+export function describeMachine(node: readonly string[]): string {
   const [first] = cpus()
+  const [command = '', ...flags] = node
+  const nodeVersion = [execFileSync(command, ['--version'], { encoding: 'utf8' }).trim(), ...flags].join(' ')
   const memory = `${Math.round(totalmem() / GiB)} GiB`
-  return `${cpus().length} × ${first?.model ?? 'CPU'}, ${memory}, Linux ${release()}, Node.js ${process.version}, files in ${tmpdir()}`
+  return `${cpus().length} × ${first?.model ?? 'CPU'}, ${memory}, Linux ${release()}, Node.js ${nodeVersion}, files in ${tmpdir()}`
 }
 
 /** The versions of the servers that run here. */

@@ -13,6 +13,8 @@ export interface RunOptions {
   /** Tiny sizes, and all that comes is hashed: it shows that everything works, and no figure means anything. */
   readonly quick: boolean
   readonly rounds: number
+  /** The Node.js that the mirror runs on, and its flags; left out: this one. */
+  readonly node?: readonly string[]
   /** Names of cases; empty: all. */
   readonly only: readonly string[]
   /** Learns what happens. */
@@ -22,7 +24,14 @@ export interface RunOptions {
 }
 
 /** Runs the cases one after the other. Rejects when a case does not get the bytes that it asked for. */
-export async function run({ quick, rounds, only, onProgress, signal }: RunOptions): Promise<Report> {
+export async function run({
+  quick,
+  rounds,
+  node = [process.execPath],
+  only,
+  onProgress,
+  signal,
+}: RunOptions): Promise<Report> {
   if (process.platform !== 'linux') throw new Error('The benchmarks read /proc and need Linux')
   const unknown = only.find(name => !CASES.some(each => each.name === name))
   if (unknown !== undefined)
@@ -32,7 +41,7 @@ export async function run({ quick, rounds, only, onProgress, signal }: RunOption
   try {
     const upstream = await startUpstream()
     try {
-      const stage = new Stage({ upstream, directory, rounds, quick })
+      const stage = new Stage({ upstream, directory, rounds, quick, node })
       try {
         const cases: CaseReport[] = []
         for (const each of CASES.filter(({ name }) => only.length === 0 || only.includes(name))) {
@@ -40,7 +49,7 @@ export async function run({ quick, rounds, only, onProgress, signal }: RunOption
           onProgress(each.title)
           cases.push(await runCase(each, stage))
         }
-        return { started, rounds, quick, machine: describeMachine(), versions: versions(), cases }
+        return { started, rounds, quick, machine: describeMachine(node), versions: versions(), cases }
       } finally {
         await stage.close()
       }

@@ -13,12 +13,15 @@ export interface StageOptions {
   readonly directory: string
   readonly rounds: number
   readonly quick: boolean
+  /** The Node.js that the mirror runs on, and its flags. */
+  readonly node: readonly string[]
 }
 
 /** What a case has to work with. */
 export class Stage {
   readonly upstream: Upstream
   readonly rounds: number
+  readonly node: readonly string[]
   /** `digest` where it only matters that the right bytes come. */
   readonly verify: Verify
   /** A size or a number: the one that is measured with, or the one that shows that everything works. */
@@ -28,7 +31,8 @@ export class Stage {
   readonly #running = new Map<string, Server>()
   #tls: TlsFiles | undefined
 
-  constructor({ upstream, directory, rounds, quick }: StageOptions) {
+  constructor({ upstream, directory, rounds, quick, node }: StageOptions) {
+    this.node = node
     this.upstream = upstream
     this.rounds = rounds
     this.verify = quick ? 'digest' : 'length'
@@ -67,6 +71,6 @@ export class Stage {
   async #start(name: ServerName, secure: boolean): Promise<Server> {
     const directory = await this.newDirectory(name)
     const tls = secure ? (this.#tls ??= makeCertificate(this.#directory, '127.0.0.1')) : undefined
-    return SERVERS[name].start({ upstream: this.upstream, directory, tls })
+    return SERVERS[name].start({ upstream: this.upstream, directory, tls, node: this.node })
   }
 }

@@ -27,7 +27,7 @@ export const start: Case = {
       const blob = blobs[round]
       if (!blob) throw new Error('There are more rounds than blobs')
       const begun = performance.now()
-      const server = await startMirror({ upstream: stage.upstream, directory }, cache)
+      const server = await startMirror({ upstream: stage.upstream, node: stage.node, directory }, cache)
       try {
         await pull(server, blobWanted(blob), stage.verify)
         seconds.push((performance.now() - begun) / 1000)

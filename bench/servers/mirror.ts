@@ -14,7 +14,7 @@ export const mirror: ServerKind = { name: 'mirror', start: options => startMirro
 
 /** `cache` is its cache's directory; left out: one of its own, which is empty. */
 export async function startMirror(
-  { upstream, directory, tls }: ServerOptions,
+  { upstream, directory, tls, node }: ServerOptions,
   cache = join(directory, 'cache'),
 ): Promise<Server> {
   const [config, users] = [join(directory, 'mirror.json'), join(directory, 'users')]
@@ -39,7 +39,7 @@ export async function startMirror(
     }),
   )
   const { output, ...process_ } = await startProcess(
-    [process.execPath, MAIN, 'serve', '--config', config],
+    [...node, MAIN, 'serve', '--config', config],
     directory,
     output => LISTENING.test(output),
     { AWS_ACCESS_KEY_ID: 'AKIDBENCHMARK', AWS_SECRET_ACCESS_KEY: 'secret-of-the-benchmark' },

@@ -25,6 +25,8 @@ export interface ServerOptions {
   /** Of its own: for its files, its log and its cache. */
   readonly directory: string
   readonly tls?: TlsFiles | undefined
+  /** The Node.js that the mirror runs on, and its flags. */
+  readonly node: readonly string[]
 }
 
 export interface TlsFiles {
