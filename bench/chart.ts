@@ -9,7 +9,7 @@ interface Line {
   readonly text: string
 }
 
-const [WIDTH, LEFT, RIGHT, LINE, TOP] = [960, 470, 70, 22, 56]
+const [WIDTH, LEFT, RIGHT, LINE, TOP] = [1020, 530, 70, 22, 56]
 /** What lies beyond is drawn as if it were there. */
 const MOST = 8
 
