@@ -20,7 +20,7 @@ export interface RunOptions {
   /** Learns what happens. */
   readonly onProgress: (text: string) => void
   /** Ends the run when it aborts; everything is put away all the same. */
-  readonly signal?: AbortSignal
+  readonly signal: AbortSignal
 }
 
 /** Runs the cases one after the other. Rejects when a case does not get the bytes that it asked for. */
@@ -41,11 +41,11 @@ export async function run({
   try {
     const upstream = await startUpstream()
     try {
-      const stage = new Stage({ upstream, directory, rounds, quick, node })
+      const stage = new Stage({ upstream, directory, rounds, quick, node, signal })
       try {
         const cases: CaseReport[] = []
         for (const each of CASES.filter(({ name }) => only.length === 0 || only.includes(name))) {
-          signal?.throwIfAborted()
+          signal.throwIfAborted()
           onProgress(each.title)
           cases.push(await runCase(each, stage))
         }

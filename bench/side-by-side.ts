@@ -33,6 +33,7 @@ export function sideBySide<Done>({ secure = false, figures, prepare, ...rest }: 
       for (let round = 0; round < stage.rounds; round++) {
         const first = round % servers.length
         for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
+          stage.signal.throwIfAborted()
           const work = await arrange(server)
           measured.get(server.name)?.push(await measure(server.pid, stage.upstream, work))
         }

@@ -15,6 +15,7 @@ export interface StageOptions {
   readonly quick: boolean
   /** The Node.js that the mirror runs on, and its flags. */
   readonly node: readonly string[]
+  readonly signal: AbortSignal
 }
 
 /** What a case has to work with. */
@@ -22,6 +23,8 @@ export class Stage {
   readonly upstream: Upstream
   readonly rounds: number
   readonly node: readonly string[]
+  /** Aborts when no more is to be measured. */
+  readonly signal: AbortSignal
   /** `digest` where it only matters that the right bytes come. */
   readonly verify: Verify
   /** A size or a number: the one that is measured with, or the one that shows that everything works. */
@@ -31,7 +34,8 @@ export class Stage {
   readonly #running = new Map<string, Server>()
   #tls: TlsFiles | undefined
 
-  constructor({ upstream, directory, rounds, quick, node }: StageOptions) {
+  constructor({ upstream, directory, rounds, quick, node, signal }: StageOptions) {
+    this.signal = signal
     this.node = node
     this.upstream = upstream
     this.rounds = rounds

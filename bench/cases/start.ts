@@ -23,6 +23,7 @@ export const start: Case = {
     await fill(cache, blobs)
     const [seconds, memory]: [number[], number[]] = [[], []]
     for (let round = 0; round < stage.rounds; round++) {
+      stage.signal.throwIfAborted()
       const directory = await stage.newDirectory('mirror')
       const blob = blobs[round]
       if (!blob) throw new Error('There are more rounds than blobs')

@@ -25,6 +25,8 @@ interface Waiting {
 /** Every socket reads into the same memory, as each is done with it before the next one reads. */
 const RECEIVED = Buffer.allocUnsafeSlow(256 * 1024)
 const END_OF_HEAD = '\r\n\r\n'
+/** Longer than any server keeps a client waiting that it still wants to serve. */
+const SILENT_MS = 120_000
 
 export function connectTo({ hostname: host, port, ca }: Address): Promise<Connection> {
   const connection = new Connection()
@@ -55,6 +57,7 @@ export class Connection {
     await once(socket, event)
     socket.setNoDelay(true)
     socket.on('error', error => this.#fail(error))
+    socket.setTimeout(SILENT_MS, () => socket.destroy(new Error('The server says nothing any more')))
     socket.once('close', () => this.#fail(new Error('The server closed the connection')))
     return this
   }

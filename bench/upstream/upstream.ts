@@ -37,10 +37,8 @@ export async function startUpstream(): Promise<Upstream> {
   const main = fileURLToPath(new URL(`process${extname(import.meta.url)}`, import.meta.url))
   const child = fork(main, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const ended = once(child, 'exit')
-  const [started] = (await Promise.race([
-    once(child, 'message'),
-    ended.then(([code]) => Promise.reject(new Error(`The upstream ended with ${String(code)}`))),
-  ])) as [Started]
+  const lost = ended.then(([code]) => Promise.reject(new Error(`The upstream ended with ${String(code)}`)))
+  const [started] = (await Promise.race([once(child, 'message'), lost])) as [Started]
 
   const waiting = new Map<number, (sentBytes: number) => void>()
   child.on('message', ({ number, sentBytes }: Answer) => {
@@ -48,12 +46,13 @@ export async function startUpstream(): Promise<Upstream> {
     waiting.delete(number)
   })
   let orders = 0
-  const tell = (order: Order): Promise<number> =>
-    new Promise(resolve => {
-      const numbered: NumberedOrder = { number: ++orders, order }
-      waiting.set(numbered.number, resolve)
-      child.send(numbered)
-    })
+  const tell = (order: Order): Promise<number> => {
+    const numbered: NumberedOrder = { number: ++orders, order }
+    const answered = new Promise<number>(resolve => waiting.set(numbered.number, resolve))
+    // Why it cannot be sent is that the process has ended, which is heard of by itself.
+    child.send(numbered, () => undefined)
+    return Promise.race([answered, lost])
+  }
   return {
     url: `http://127.0.0.1:${started.port}`,
     openUrl: `http://127.0.0.1:${started.openPort}`,

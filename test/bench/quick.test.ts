@@ -1,7 +1,7 @@
 import t from 'tap'
 import { missing } from '../../bench/installed.js'
 import { CASES } from '../../bench/cases/cases.js'
-import { run } from '../../bench/run.js'
+import { run, type RunOptions } from '../../bench/run.js'
 import { SERVERS } from '../../bench/servers/servers.js'
 import { tableOf } from '../../bench/table.js'
 
@@ -10,11 +10,20 @@ const { skip } =
     ? { skip: missing({ command: 'openssl', package: 'openssl' }) }
     : { skip: 'Linux only' }
 
+/** In little, all of it, with nobody who listens. */
+const inLittle: RunOptions = {
+  quick: true,
+  rounds: 1,
+  only: [],
+  onProgress: () => undefined,
+  signal: new AbortController().signal,
+}
+
 t.test(
   'every case gets the bytes that it asks for from every server that runs here',
   { ...(skip && { skip }) },
   async t => {
-    const report = await run({ quick: true, rounds: 1, only: [], onProgress: text => t.comment(text) })
+    const report = await run({ ...inLittle, onProgress: text => t.comment(text) })
     t.same(
       report.cases.map(({ name }) => name),
       CASES.map(({ name }) => name),
@@ -35,6 +44,15 @@ t.test(
 )
 
 t.test('a case that there is none of is refused', async t => {
-  const nothing = { quick: true, rounds: 1, onProgress: () => undefined }
-  await t.rejects(run({ ...nothing, only: ['warm-blub'] }), /no case warm-blub, but warm-blob-1, /)
+  await t.rejects(run({ ...inLittle, only: ['warm-blub'] }), /no case warm-blub, but warm-blob-1, /)
+})
+
+t.test('a run that is ended goes no further', { ...(skip && { skip }) }, async t => {
+  const begun: string[] = []
+  const ended = {
+    signal: AbortSignal.abort(new Error('enough')),
+    onProgress: (text: string) => begun.push(text),
+  }
+  await t.rejects(run({ ...inLittle, ...ended }), /enough/)
+  t.same(begun, [])
 })
