@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Case } from './case.js'
@@ -38,6 +39,9 @@ export async function run({
     throw new Error(`There is no case ${unknown}, but ${CASES.map(({ name }) => name).join(', ')}`)
   const started = new Date().toISOString()
   const directory = await mkdtemp(join(tmpdir(), 'mirror-bench-'))
+  const remove = (): void => rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
+  // Should this process fail where nothing else is run any more.
+  process.once('exit', remove)
   try {
     const upstream = await startUpstream()
     try {
@@ -57,7 +61,8 @@ export async function run({
       await upstream.close()
     }
   } finally {
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+    process.off('exit', remove)
+    remove()
   }
 }
 
