@@ -189,7 +189,7 @@ t.test('one connection after every kind of failure: each answer belongs to its r
     [`HEAD /v2/team/app/manifests/none HTTP/1.1\r\n${auth}\r\n`, 404],
     [`HEAD /v2/team/app/tags/list HTTP/1.1\r\n${auth}\r\n`, 405],
     [`HEAD /v2/team/app/manifests/v1 HTTP/1.1\r\n${auth}\r\n`, 200],
-    [`PUT /v2/team/app/manifests/v2 HTTP/1.1\r\n${auth}Content-Length: 1\r\n\r\n{`, 405],
+    [`PUT /v2/team/app/manifests/v2 HTTP/1.1\r\n${auth}Content-Length: 1\r\n\r\n{`, 400],
     [
       `PATCH /v2/team/app/blobs/uploads/x HTTP/1.1\r\n${auth}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n`,
       404,

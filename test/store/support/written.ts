@@ -31,7 +31,8 @@ export function startWriter(t: Test, program: string, args: readonly string[], s
   const wrong: string[] = []
   let count = 0
   let rest = ''
-  const heard = once(child.stdout, 'close')
+  let over = false
+  const heard = once(child.stdout, 'close').then(() => void (over = true))
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     const lines = (rest + text).split('\n')
     rest = lines.pop() ?? ''
@@ -50,7 +51,7 @@ export function startWriter(t: Test, program: string, args: readonly string[], s
     count: () => count,
     storedMore: async more => {
       for (const goal = count + more; count < goal;) {
-        if (child.exitCode !== null) throw new Error(`the writer ended with ${child.exitCode}`)
+        if (over) throw new Error('the writer ended')
         await Promise.race([once(child.stdout, 'data'), heard])
       }
     },
