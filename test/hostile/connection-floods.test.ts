@@ -100,28 +100,27 @@ const FLOODS: Readonly<Record<string, (t: Test, flooded: Flooded) => Promise<voi
     await untilUsed(operationsUrl, ({ in_use }) => in_use.connections === 0)
   },
 
-  async 'a thousand requests at once on one connection: each has its answer, in order, and others have theirs'(
+  async 'a thousand requests at once on one connection end it; ninety are answered in order; others have theirs'(
     t,
     flooded,
   ) {
     const { open, served, operationsUrl, factor } = flooded
+    const last = `GET /v2/ HTTP/1.1\r\n${HEAD}Connection: close\r\n\r\n`
     for (let round = 0; round < factor; round++) {
-      const client = open(FLOOD)
-      const asked = Array.from({ length: 1000 }, (_, index) => `${HIT}?n=${index}`)
-      client.socket.write(
-        asked.map(() => `GET ${HIT} HTTP/1.1\r\n${HEAD}\r\n`).join('') +
-          `GET /v2/ HTTP/1.1\r\n${HEAD}Connection: close\r\n\r\n`,
-      )
+      const greedy = open(FLOOD)
+      greedy.socket.write(`GET ${HIT} HTTP/1.1\r\n${HEAD}\r\n`.repeat(1000) + last)
       const other = served(HIT, OTHER)
+      const answered = (await greedy.closed).match(/HTTP\/1\.1 \d+/g) ?? []
+      t.ok(answered.length < 1001, 'it is cut off')
+
+      const client = open(FLOOD)
+      client.socket.write(`GET ${HIT} HTTP/1.1\r\n${HEAD}\r\n`.repeat(90) + last)
       const statuses = [...(await client.closed).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
-      t.equal(statuses.length, 1001)
-      t.ok(statuses.includes('200'))
       t.same(
-        statuses.filter(status => status !== '200' && status !== '503'),
-        [],
-        'all that is not served is told to come again',
+        statuses,
+        Array.from({ length: 91 }, () => '200'),
       )
-      t.ok([200, 503].includes((await other) ?? 0))
+      t.equal(await other, 200)
       t.equal(await served(HIT, OTHER), 200)
     }
     await untilUsed(operationsUrl, ({ in_use }) => in_use.requests === 0)

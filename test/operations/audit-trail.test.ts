@@ -159,7 +159,7 @@ t.test('a push that is refused at any step has a line, with no bytes', async t =
     [{ event: 'push', status: 416, bytes: undefined }],
   )
   t.match(await linesOf(1, () => step('PUT', '/v2/team/app/manifests/v1', Buffer.from('x'))), [
-    { event: 'push', reference: 'v1', status: 405, bytes: undefined },
+    { event: 'push', reference: 'v1', status: 400, bytes: undefined },
   ])
 })
 
