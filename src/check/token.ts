@@ -1,3 +1,4 @@
+import { AwsCause } from '../upstream/aws-cause.js'
 import type { CredentialGroup } from './credential-groups.js'
 import { awsProblemOf } from './aws-problem.js'
 import { failed, ok, type Finding } from './finding.js'
@@ -20,14 +21,15 @@ export async function checkToken(
       `got, valid until ${until.toISOString().slice(0, 'yyyy-mm-ddThh:mm'.length)}Z (${hours(expiresIn)})`,
     )
   } catch (error) {
-    // What AWS said is behind what a client would be told.
-    const cause: unknown = signal.aborted
-      ? signal.reason
-      : error instanceof Error
-        ? (error.cause ?? error)
-        : error
+    const cause: unknown = signal.aborted ? signal.reason : saidBehind(error)
     return refusal(name, cause, upstream.settings.credentials ?? {})
   }
+}
+
+/** What AWS said is behind what a client would be told. */
+function saidBehind(error: unknown): unknown {
+  const cause = error instanceof Error ? (error.cause ?? error) : error
+  return cause instanceof AwsCause ? cause.error : cause
 }
 
 function refusal(name: string, cause: unknown, credentials: Parameters<typeof awsProblemOf>[1]): Finding {
