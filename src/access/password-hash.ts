@@ -1,18 +1,16 @@
-import { createHmac, randomBytes, scrypt, type ScryptOptions } from 'node:crypto'
-import { promisify } from 'node:util'
-import { hash as hashBcrypt } from '@node-rs/bcrypt'
-import { compareAside, type StoredHash } from './compare-aside.js'
+import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { hash as hashBcrypt, verify as verifyBcrypt } from '@node-rs/bcrypt'
 
 /** One stored password hash. The hash itself is in a closure, so that no log or dump can show it. */
 export interface PasswordHash {
-  readonly algorithm: StoredHash['algorithm']
+  readonly algorithm: 'bcrypt' | 'scrypt' | 'argon2id'
   /** Algorithm and cost: hashes of one kind take the same time. */
   readonly kind: string
   /** The same for the same hash only, as long as the process lives; tells nothing about it. */
   readonly identity: string
   /** What makes it weaker than OWASP's Password Storage Cheat Sheet asks for, if anything. */
   readonly weakness: string | undefined
-  /** Works in the hash thread. */
+  /** Works in libuv's thread pool, by way of which files are read: who asks sees to it that few ask at a time. */
   matches(password: string): Promise<boolean>
 }
 
@@ -24,21 +22,20 @@ const MAX_MEMORY = 256 * 1024 * 1024
 
 const IDENTITY_KEY = randomBytes(32)
 
-function stored(
-  text: string,
-  hash: StoredHash,
-  { cost, weakness }: { readonly cost: string; readonly weakness: string | undefined },
-): PasswordHash {
-  return {
-    algorithm: hash.algorithm,
-    kind: `${hash.algorithm} ${cost}`,
-    identity: createHmac('sha256', IDENTITY_KEY).update(text).digest('base64'),
-    weakness,
-    matches: async password =>
-      !(hash.algorithm === 'bcrypt' && Buffer.byteLength(password) > BCRYPT_MAX_BYTES) &&
-      (await compareAside(hash, password)),
-  }
+interface StoredHash {
+  readonly algorithm: PasswordHash['algorithm']
+  readonly cost: string
+  readonly weakness: string | undefined
+  readonly matches: (password: string) => Promise<boolean>
 }
+
+const stored = (text: string, { algorithm, cost, weakness, matches }: StoredHash): PasswordHash => ({
+  algorithm,
+  kind: `${algorithm} ${cost}`,
+  identity: createHmac('sha256', IDENTITY_KEY).update(text).digest('base64'),
+  weakness,
+  matches,
+})
 
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/
 const SCRYPT =
@@ -77,15 +74,14 @@ function parseBcrypt(text: string): PasswordHash | { readonly refused: string } 
   if (!match) return { refused: 'a bcrypt hash that is cut off or damaged' }
   const cost = Number(match[1])
   if (cost < 4 || cost > 16) return { refused: `bcrypt of cost ${cost} (4 to 16 are taken)` }
-  return stored(
-    text,
-    { algorithm: 'bcrypt', text },
-    {
-      cost: `${cost}`,
-      weakness:
-        cost < 10 ? `bcrypt of cost ${cost} is quick to guess; 10 is the least one should use` : undefined,
-    },
-  )
+  return stored(text, {
+    algorithm: 'bcrypt',
+    cost: `${cost}`,
+    weakness:
+      cost < 10 ? `bcrypt of cost ${cost} is quick to guess; 10 is the least one should use` : undefined,
+    matches: async password =>
+      Buffer.byteLength(password) <= BCRYPT_MAX_BYTES && (await verifyBcrypt(password, text)),
+  })
 }
 
 function parseScrypt(text: string): PasswordHash | { readonly refused: string } {
@@ -99,14 +95,13 @@ function parseScrypt(text: string): PasswordHash | { readonly refused: string } 
   if (ln >= 16 * r) return { refused: 'scrypt with an ln that is not below 16 times its r' }
   const salt = Buffer.from(match[4] ?? '', 'base64')
   const hash = Buffer.from(match[5] ?? '', 'base64')
-  return stored(
-    text,
-    { algorithm: 'scrypt', salt, hash, options: scryptOptions({ ln, r, p }) },
-    {
-      cost: `${ln} ${r} ${p}`,
-      weakness: ln < 13 ? `scrypt of ln=${ln} is quick to guess; 13 is the least one should use` : undefined,
-    },
-  )
+  return stored(text, {
+    algorithm: 'scrypt',
+    cost: `${ln} ${r} ${p}`,
+    weakness: ln < 13 ? `scrypt of ln=${ln} is quick to guess; 13 is the least one should use` : undefined,
+    matches: async password =>
+      timingSafeEqual(await deriveScrypt(password, salt, hash.length, { ln, r, p }), hash),
+  })
 }
 
 function parseArgon2id(text: string): PasswordHash | { readonly refused: string } {
@@ -119,15 +114,13 @@ function parseArgon2id(text: string): PasswordHash | { readonly refused: string 
     }
   }
   if (![match[4], match[5]].every(isBase64)) return { refused: 'argon2id with damaged base64 in it' }
-  return stored(
-    text,
-    { algorithm: 'argon2id', text },
-    {
-      cost: `${m} ${t} ${p}`,
-      weakness:
-        m < 7168 ? `argon2id of m=${m} is quick to guess; 7168 is the least one should use` : undefined,
-    },
-  )
+  return stored(text, {
+    algorithm: 'argon2id',
+    cost: `${m} ${t} ${p}`,
+    weakness: m < 7168 ? `argon2id of m=${m} is quick to guess; 7168 is the least one should use` : undefined,
+    // Loaded where it is wanted: it takes 10 MiB, and few have such hashes.
+    matches: async password => (await import('@node-rs/argon2')).verify(text, password),
+  })
 }
 
 const unpadded = (bytes: Buffer): string => bytes.toString('base64').replaceAll('=', '')
@@ -141,12 +134,19 @@ interface ScryptCost {
   readonly p: number
 }
 
-const scryptOptions = ({ ln, r, p }: ScryptCost): ScryptOptions => ({
-  N: 2 ** ln,
-  r,
-  p,
-  maxmem: 2 * MAX_MEMORY,
-})
+function deriveScrypt(
+  password: string,
+  salt: Buffer,
+  length: number,
+  { ln, r, p }: ScryptCost,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    scrypt(password, salt, length, { N: 2 ** ln, r, p, maxmem: 2 * MAX_MEMORY }, (error, derived) => {
+      if (error) reject(error)
+      else resolve(derived)
+    })
+  })
+}
 
 /** Why nobody could log in with this password, or undefined when they could. */
 export function passwordProblem(password: string): string | undefined {
@@ -170,11 +170,6 @@ export async function hashPassword(password: string): Promise<string> {
   if (Buffer.byteLength(password) <= BCRYPT_MAX_BYTES) return hashBcrypt(password, BCRYPT_COST)
   const salt = randomBytes(16)
   const { ln, r, p } = SCRYPT_COST
-  const hash = await promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt)(
-    password,
-    salt,
-    32,
-    scryptOptions(SCRYPT_COST),
-  )
+  const hash = await deriveScrypt(password, salt, 32, SCRYPT_COST)
   return `$scrypt$ln=${ln},r=${r},p=${p}$${unpadded(salt)}$${unpadded(hash)}`
 }

@@ -1,6 +1,4 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { getPriority, platform } from 'node:os'
 import { inspect } from 'node:util'
 import { hash as hashArgon2 } from '@node-rs/argon2'
 import { hash as hashBcrypt } from '@node-rs/bcrypt'
@@ -156,23 +154,6 @@ t.test('a hash has an identity that it shares with its like only', t => {
   t.equal(identity(RFC_SCRYPT), identity(RFC_SCRYPT))
   t.not(identity(RFC_SCRYPT), identity(RFC_SCRYPT.replace('cCO9', 'cCO8')))
   t.end()
-})
-
-t.test('hashing is in a thread of its own, which goes last where threads have priorities', async t => {
-  const hash = accepted(await hashBcrypt('x', 4))
-  t.equal(await hash.matches('x'), true)
-  if (platform() !== 'linux') return
-  const threads = readdirSync('/proc/self/task').map(id =>
-    // proc(5): the fields after the name in parentheses, the 19th of all of them the nice value.
-    Number(
-      readFileSync(`/proc/self/task/${id}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ')[16],
-    ),
-  )
-  const own = getPriority()
-  t.equal(threads.filter(nice => nice === Math.min(own + 10, 19)).length, 1)
-  t.equal(threads.filter(nice => nice === own).length, threads.length - 1, 'and only that one')
 })
 
 t.test('no dump of a hash shows it', t => {
