@@ -21,7 +21,7 @@ import { createApp } from '../../src/app.js'
 import { loadConfig } from '../../src/config/load.js'
 import { createLog } from '../../src/operations/log.js'
 import { makeExpiredCertificate } from '../check/support/expired-certificate.js'
-import { freePort, holdPort, refusingSts, withClockAhead } from '../check/support/far-side.js'
+import { freePort, freePorts, holdPort, refusingSts, withClockAhead } from '../check/support/far-side.js'
 import { startEcr, type Ecr, type EcrOptions } from '../ecr/ecr.js'
 import { mountDirectory, mountTmpfs, noMounts } from '../store/support/mounts.js'
 import { makeCertificate } from '../support/certificate.js'
@@ -84,7 +84,8 @@ async function start(t: Test, options: StageOptions = {}): Promise<Stage> {
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const users = 'users' in options ? options.users : GOOD_USER
   if (users !== undefined) writeFileSync(join(directory, 'users'), users)
-  const ports = { listen: await freePort(), operations: await freePort() }
+  const { first: listen, second: operations } = await freePorts()
+  const ports = { listen, operations }
   const { upstream, settings = {} } = options
   const configFile = join(directory, 'mirror.json')
   const config = {

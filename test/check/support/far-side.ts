@@ -3,13 +3,18 @@ import { request, type RequestListener } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-/** A port of the loopback on which nobody listens. */
+/** A port of the loopback where nobody listens now. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
+  return (await freePorts()).first
+}
+
+/** Two of them; taken one after the other, they can be the same. */
+export async function freePorts(): Promise<{ readonly first: number; readonly second: number }> {
+  const servers = [createServer(), createServer()] as const
+  await Promise.all(servers.map(server => once(server.listen(0, '127.0.0.1'), 'listening')))
+  const [first, second] = servers.map(server => (server.address() as AddressInfo).port)
+  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
+  return { first: first ?? 0, second: second ?? 0 }
 }
 
 /** Holds a port of the loopback, without a word to whoever connects. */
