@@ -13,16 +13,22 @@ export class Pools {
 
   /** As undici's agents ask for it. */
   readonly factory = (origin: string | URL, options: object): Pool => {
+    this.#forgetClosed()
     const pool = new Pool(origin, options)
-    // An origin has one at a time: undici makes another when the last connection of the one before has gone.
     this.#pools.set(String(origin), pool)
     return pool
   }
 
   use(): PoolUse[] {
+    this.#forgetClosed()
     return [...this.#pools.values()].map(({ stats }) => ({
       connections: stats.connected,
       waiting: stats.queued,
     }))
+  }
+
+  /** undici closes one when its last connection has gone, and makes another when the origin is asked again. */
+  #forgetClosed(): void {
+    for (const [origin, { closed }] of this.#pools) if (closed) this.#pools.delete(origin)
   }
 }
