@@ -2,16 +2,18 @@
 const BUDGET = 32 * 1024 * 1024
 const LARGEST = 512 * 1024
 const SMALLEST = 64 * 1024
+/** What is kept of each size for the next readers, in bytes: a few large ones, or what a crowd of small requests needs. */
+const KEPT = 8 * LARGEST
 
 const idle = new Map<number, Buffer[]>()
 let lent = 0
 
-/** A buffer for one reader, to be given back when nothing reads from it any more. */
-export function lendBuffer(): { readonly buffer: Buffer; giveBack(): void } {
+/** A buffer for one reader of so many bytes, to be given back when nothing reads from it any more. */
+export function lendBuffer(wanted: number): { readonly buffer: Buffer; giveBack(): void } {
   lent++
   const share = BUDGET / lent
   let size = LARGEST
-  while (size > SMALLEST && size > share) size /= 2
+  while (size > SMALLEST && (size > share || size / 2 >= wanted)) size /= 2
   const buffer = idle.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size)
   let given = false
   return {
@@ -21,8 +23,7 @@ export function lendBuffer(): { readonly buffer: Buffer; giveBack(): void } {
       given = true
       lent--
       const shelf = idle.get(size) ?? []
-      // A few are kept for the next readers; a whole fleet's are not.
-      if (shelf.length < 8) shelf.push(buffer)
+      if ((shelf.length + 1) * size <= KEPT) shelf.push(buffer)
       idle.set(size, shelf)
     },
   }

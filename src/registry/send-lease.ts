@@ -35,7 +35,7 @@ export async function sendLease(
   const { lease, digest, first, last, whole } = bytes
   // Of nothing there is nothing to hash before it is complete.
   if (whole && !fitsSize(digest, lease.size)) throw new DigestMismatch(digest)
-  const lent = lendBuffer()
+  const lent = lendBuffer(last - first + 1)
   let position = first
   let begun = false
   const beginOnce = (): void => {
