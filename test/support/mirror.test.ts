@@ -1,5 +1,5 @@
 import t from 'tap'
-import { refuseSecrets } from './mirror.js'
+import { refuseSecrets, refuseStrays, type Sent } from './mirror.js'
 import { canariesIn, searchFor } from './canaries.js'
 
 t.test('a secret in the log of any mirror under test fails its test', async t => {
@@ -9,6 +9,25 @@ t.test('a secret in the log of any mirror under test fails its test', async t =>
   t.throws(() => refuseSecrets(lines, ['other', 'canary"with a quote']), {
     message: /has a secret in it.*canary/,
   })
+})
+
+t.test('a secret that any mirror under test sends where it does not belong fails its test', async t => {
+  const [login, token] = ['Y2k6Y29ycmVjdA==', 'QVdTOnRoZS10b2tlbg==']
+  const sent = (at: Sent['at'], url: string, ...rawHeaders: string[]): Sent => ({ at, url, rawHeaders })
+  const right = [
+    sent('registry', '/v2/', 'Authorization', `Basic ${token}`),
+    sent('api', '/', 'Authorization', 'AWS4-HMAC-SHA256 Credential=x'),
+    sent('s3', '/layer?X-Amz-Signature=1'),
+  ]
+  refuseStrays(right, [login])
+  for (const wrong of [
+    sent('registry', '/v2/', 'Authorization', `Basic ${login}`),
+    sent('s3', '/layer', 'X-Forwarded-User', `Basic ${login}`),
+    sent('s3', '/layer', 'authorization', 'anything'),
+    sent('s3', `/layer?token=${token}`),
+    sent('api', '/', 'cookie', token),
+  ])
+    t.throws(() => refuseStrays([...right, wrong], [login]), JSON.stringify(wrong))
 })
 
 t.test('a secret is found however it is written', async t => {

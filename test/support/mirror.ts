@@ -4,6 +4,7 @@ import { createApp, type App, type AppDeps } from '../../src/app.js'
 import { loadConfig } from '../../src/config/load.js'
 import { createLog } from '../../src/operations/log.js'
 import { startEcr, type Ecr, type EcrOptions } from '../ecr/ecr.js'
+import type { RecordedRequest } from '../ecr/recorder.js'
 import { authorization, USER, usersFile } from './users.js'
 
 export { authorization, USER }
@@ -96,7 +97,10 @@ export async function mirrorOf(
   t.teardown(async () => {
     await app.close(AbortSignal.timeout(2_000))
     // Beside the teardown, which would leave the others undone.
-    setImmediate(() => refuseSecrets(lines, secretsOf(ecr, users)))
+    setImmediate(() => {
+      refuseSecrets(lines, secretsOf(ecr, users))
+      refuseStrays(ecr.requests, loginsOf(users))
+    })
   })
   const [url = ''] = app.urls
   return {
@@ -131,6 +135,31 @@ function secretsOf({ requests }: Ecr, users = `${USER.name}:${USER.password}`): 
       secrets.add(query.get(name) ?? '')
   }
   return new Set([...secrets].filter(secret => secret.length >= 8))
+}
+
+/** As clients send them. */
+function loginsOf(users = `${USER.name}:${USER.password}`): string[] {
+  return users.split(',').map(user => Buffer.from(user).toString('base64'))
+}
+
+/** What of a request tells where it went and what with. */
+export type Sent = Pick<RecordedRequest, 'at' | 'url' | 'rawHeaders'>
+
+/** Throws when a client's login went anywhere, or an ECR token elsewhere than to the registry, which fails the test. */
+export function refuseStrays(requests: readonly Sent[], logins: readonly string[]): void {
+  const tokens = new Set(
+    requests.flatMap(({ at, rawHeaders }) =>
+      at === 'registry' ? rawHeaders.map(value => /^(?:Basic|Bearer) (.{8,})$/.exec(value)?.[1]) : [],
+    ),
+  )
+  for (const { at, url, rawHeaders } of requests) {
+    const texts = [url, ...rawHeaders]
+    const strays = at === 'registry' ? logins : [...logins, ...tokens]
+    if (texts.some(text => strays.some(stray => stray !== undefined && text.includes(stray))))
+      throw new Error(`A secret went to the ${at}: ${url}`)
+    if (at === 's3' && rawHeaders.some((name, index) => index % 2 === 0 && /^authorization$/i.test(name)))
+      throw new Error(`An authorization went to the storage: ${url}`)
+  }
 }
 
 /** Throws when the log has a secret in it, which fails the test. */
