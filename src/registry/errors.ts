@@ -20,7 +20,7 @@ export function toAnswer(error: unknown): OciError {
   if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH') {
     return new OciError('SIZE_INVALID', 'The body is not as long as Content-Length says.')
   }
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || isUnreadableType(error)) {
     return new OciError('UNSUPPORTED', 'The Content-Type is no media type.', { status: 415 })
   }
   return new OciError(
@@ -31,6 +31,10 @@ export function toAnswer(error: unknown): OciError {
     },
   )
 }
+
+/** The proxy plugin reads the Content-Type anew, more strictly than the framework, and has no code for what it finds. */
+const isUnreadableType = (error: unknown): boolean =>
+  error instanceof TypeError && /^invalid (?:media type|parameter format)$/.test(error.message)
 
 /** Whether the client left, before all of its request was here or later. */
 function hasLeft(request: FastifyRequest): boolean {

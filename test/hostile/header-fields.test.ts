@@ -250,3 +250,13 @@ t.test('r05: what a chunk says of its place is not passed on with a whole blob',
     [undefined, undefined],
   )
 })
+
+t.test('r07: nor is one that only the stricter of two readers refuses', async t => {
+  const { url, ecr, log } = await hostileMirror(t)
+  for (const type of ['a`b/c', 'a/b`c', 'a/b;']) {
+    const head = `PUT /v2/team/app/manifests/x HTTP/1.1\r\n${HEAD}Connection: close\r\nContent-Type: ${type}\r\n`
+    t.equal(statusOf(await sendRaw(url, `${head}Content-Length: 2\r\n\r\n{}`)), 415, type)
+  }
+  t.equal(ecr.count({ action: 'PutImage' }), 0)
+  t.same(log, [], 'nor an error in the log')
+})
