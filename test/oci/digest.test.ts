@@ -5,6 +5,7 @@ import {
   digestCheck,
   DigestMismatch,
   digestOf,
+  fitsSize,
   hexOf,
   isDigestAlgorithm,
   parseDigest,
@@ -91,6 +92,17 @@ t.test('only registered algorithms are algorithms', t => {
   for (const text of ['sha256', 'sha512']) t.equal(isDigestAlgorithm(text), true, text)
   for (const text of ['', 'sha1', 'md5', 'SHA256', 'toString', '__proto__'])
     t.equal(isDigestAlgorithm(text), false, text)
+  t.end()
+})
+
+t.test('nothing has the digest of nothing, and nothing else has', t => {
+  for (const algorithm of ['sha256', 'sha512'] as const) {
+    const [nothing, something] = [digestOf(Buffer.alloc(0), algorithm), digestOf(Buffer.from('x'), algorithm)]
+    t.equal(fitsSize(nothing, 0), true, algorithm)
+    t.equal(fitsSize(nothing, 1), false, algorithm)
+    t.equal(fitsSize(something, 0), false, algorithm)
+    t.equal(fitsSize(something, 1), true, algorithm)
+  }
   t.end()
 })
 

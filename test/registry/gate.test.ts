@@ -35,6 +35,16 @@ t.test('a request that can be read in two ways is refused, with the reason', asy
   const badConnection = 'The Connection header may only be close or keep-alive.'
   const rows: [what: string, method: string, version: string, more: string[], status: number, why: string][] =
     [
+      ...['0.9', '1.2', '2.0', '1.10', '11.1'].map(
+        (version): [string, string, string, string[], number, string] => [
+          `HTTP/${version}`,
+          'GET',
+          version,
+          [],
+          505,
+          'The only versions of HTTP that are understood are 1.1 and 1.0.',
+        ],
+      ),
       ['another transfer coding', 'PUT', '1.1', ['Transfer-Encoding', 'gzip, chunked'], 501, notChunked],
       ['a hidden transfer coding', 'PUT', '1.1', ['Transfer-Encoding', ',chunked'], 501, notChunked],
       [

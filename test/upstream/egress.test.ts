@@ -22,6 +22,7 @@ import {
   type ConnectorOptions,
   type Trust,
 } from '../../src/upstream/egress.js'
+import { Pools } from '../../src/upstream/pools.js'
 import { serve, text } from './support/server.js'
 
 /** A resolver that gives these addresses to who asks for all, as Node's does. */
@@ -369,4 +370,14 @@ t.test('HTTPS_PROXY is used for https, and NO_PROXY keeps a host from it', async
   t.same(asked, ['CONNECT upstream.example:443 HTTP/1.1'])
   await t.rejects(ask(t, 'https://direct.example', 'private', resolver('127.0.0.1')), AddressRefused)
   t.equal(asked.length, 1)
+})
+
+t.test('who wants to know how many connections there are is told', async t => {
+  const pools = new Pools()
+  const server = await serve(t, (_request, response) => response.end('here'))
+  const dispatcher = createDispatcher({ trustOf: () => 'listed', pools })
+  t.teardown(() => dispatcher.destroy())
+  const { body } = await dispatcher.request({ origin: server.origin, path: '/', method: 'GET' })
+  t.equal(await text(body), 'here')
+  t.same(pools.use(), [{ connections: 1, waiting: 0 }])
 })
