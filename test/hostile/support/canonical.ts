@@ -150,7 +150,8 @@ function isClosing(answer: RawAnswer | undefined): boolean {
   return answer?.headers.get('connection')?.toLowerCase() === 'close'
 }
 
-const askedFor = ({ method, target }: StrictRequest): string =>
+/** What a request asks for, by the same words on both sides of the mirror, which seals the names of uploads. */
+const askedFor = ({ method, target }: Pick<StrictRequest, 'method' | 'target'>): string =>
   target.startsWith('/v2/team/app/blobs/uploads/') && method !== 'POST'
     ? `${method} an upload`
     : `${method} ${target.split('?')[0]}`
@@ -167,14 +168,10 @@ function judgeFarSide(
     if (problem !== undefined) throw new Error(`${problem}: ${describe(request)}`)
     if (request.at !== 'registry') continue
     operations++
-    const path = request.url.split('?')[0] ?? ''
-    const what =
-      /\/blobs\/uploads\/.+/.test(path) && request.method !== 'POST'
-        ? `${request.method} an upload`
-        : `${request.method} ${path}`
+    const what = askedFor({ method: request.method, target: request.url })
     const left = allowed.get(what) ?? 0
     if (left === 0) {
-      const number = /x\d{7}/.exec(path)?.[0]
+      const number = /x\d{7}/.exec(request.url)?.[0]
       const attack = number && sent.find(bytes => bytes.includes(number))
       throw new Error(
         `the far side was asked for what no accepted request asks: ${describe(request)}\non ${JSON.stringify(attack)}`,
