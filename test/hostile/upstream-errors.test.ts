@@ -4,7 +4,7 @@ import t from 'tap'
 import { attacks, atOnce, countOf } from './support/attacks.js'
 import { contents } from './support/contents.js'
 import { startFarSide, type FarSide } from './support/far-side.js'
-import { assertOwn, assertRight, CANARY } from './support/oracle.js'
+import { assertOwn, assertRightSoon, CANARY } from './support/oracle.js'
 import { answer, good, type Script } from './support/scripted-upstream.js'
 
 /** What is asked for, the status that it is answered with, and the body that comes with it. */
@@ -133,8 +133,8 @@ async function attempt(side: FarSide, attack: Attack): Promise<void> {
   assertOwn(refused, about)
   assert.ok(mapped(attack).includes(refused.status), `${about}: ${refused.status}`)
   far.play(repository, good(content))
-  assertRight(await get(mirror, blob), content.blob, `${about}, once the upstream is well`)
-  assertRight(await get(mirror, manifest), content.manifest, `${about}, once the upstream is well`)
+  await assertRightSoon(() => get(mirror, blob), content.blob, `${about}, once the upstream is well`)
+  await assertRightSoon(() => get(mirror, manifest), content.manifest, `${about}, once the upstream is well`)
   far.forget(repository)
 }
 

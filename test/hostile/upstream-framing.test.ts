@@ -4,7 +4,7 @@ import type { MirrorUnderTest } from '../support/mirror.js'
 import { attacks, atOnce, countOf } from './support/attacks.js'
 import { contents, type Contents } from './support/contents.js'
 import { startFarSide, UNTHROTTLED, type FarSide } from './support/far-side.js'
-import { assertNothingWrong, assertOwn, assertRight, CANARY } from './support/oracle.js'
+import { assertNothingWrong, assertOwn, assertRight, assertRightSoon, CANARY } from './support/oracle.js'
 import { answer, blobAnswer, good, type Far, type Script } from './support/scripted-upstream.js'
 
 /** How an upstream frames its answer wrongly, and where in it, in percent. */
@@ -219,7 +219,7 @@ async function attempt(side: FarSide, attack: Attack): Promise<void> {
   far.play(repository, trickster(content, attack, attack.mirror === 'caching' ? 1 + (number % 3) : Infinity))
   assertNothingWrong(await get(mirror, path), expected, about)
   far.play(repository, good(content))
-  assertRight(await get(mirror, path), expected, `${about}, once the upstream is well`)
+  await assertRightSoon(() => get(mirror, path), expected, `${about}, once the upstream is well`)
   far.forget(repository)
 }
 

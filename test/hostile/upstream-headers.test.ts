@@ -4,7 +4,7 @@ import t from 'tap'
 import { attacks, atOnce, countOf } from './support/attacks.js'
 import { contents, type Contents } from './support/contents.js'
 import { startFarSide, type FarSide } from './support/far-side.js'
-import { assertNothingWrong, assertOwn, assertRight, CANARY } from './support/oracle.js'
+import { assertNothingWrong, assertOwn, assertRightSoon, CANARY } from './support/oracle.js'
 import { good, type Script } from './support/scripted-upstream.js'
 
 type Header = readonly [name: string, value: string]
@@ -221,8 +221,8 @@ async function attempt(side: FarSide, attack: Attack): Promise<void> {
     }
   }
   well()
-  assertRight(await get(mirror, blob), content.blob, `${about}, once the upstream is well`)
-  assertRight(await get(mirror, manifest), content.manifest, `${about}, once the upstream is well`)
+  await assertRightSoon(() => get(mirror, blob), content.blob, `${about}, once the upstream is well`)
+  await assertRightSoon(() => get(mirror, manifest), content.manifest, `${about}, once the upstream is well`)
   far.forget(repository)
 }
 
