@@ -8,7 +8,7 @@ import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
 import type { Log } from './operations/log.js'
 import { createCache, type Cache } from './registry/cache.js'
 import { createBlobCache, type BlobCacheEvent } from './store/blob-cache.js'
-import { CacheTrouble } from './store/blob-store.js'
+import { CacheTrouble, type BlobStore } from './store/blob-store.js'
 import { DirectoryInUse } from './store/directory-lock.js'
 import { openDiskStore, type DiskStore } from './store/disk-store.js'
 import { createJournal, type Journal } from './store/journal.js'
@@ -19,6 +19,7 @@ import { openMembership } from './store/membership.js'
 import { purge, type PurgeResult, type PurgeTarget } from './store/purge.js'
 import { createReferrersCache } from './store/referrers-cache.js'
 import type { Validity } from './store/proof.js'
+import { SmallBlobs } from './store/small-blobs.js'
 import { startScrub, type Scrub, type ScrubEvent } from './store/scrub.js'
 import { scrubProgressFile } from './store/scrub-progress.js'
 import { openTagCache } from './store/tag-cache.js'
@@ -55,11 +56,14 @@ export async function openCache(
   { log, now = Date.now, fills, onConnection }: OpenCacheDeps,
 ): Promise<OpenCache> {
   const { directory, maxSize, minFree, verify, fillOnRange, download } = config
-  const store = await openDiskStore({ directory, maxSize, minFree, log, onConnection }).catch(
+  const disk = await openDiskStore({ directory, maxSize, minFree, log, onConnection }).catch(
     (error: unknown) => {
       throw error instanceof DirectoryInUse ? new ConfigError([error.message], { cause: error }) : error
     },
   )
+  // What is to be hashed whenever it is read is read whenever it is served.
+  const smallBlobs = verify === 'always' ? undefined : new SmallBlobs(disk)
+  const store = smallBlobs ?? disk
   const onEvent = (event: BlobCacheEvent): void => logEvent(log, event)
   const layout = layoutOf(directory)
   const journal = (file: string): Journal =>
@@ -80,14 +84,14 @@ export async function openCache(
   const scrub = await scrubOf(config, store, log)
   const whole = ({ ttl, staleFor }: Validity): number => ttl + staleFor
   return {
-    store,
+    store: disk,
     scrub,
     validity: { tags: whole(config.tags), blobs: whole(config.membership) },
     purge: target => purge(target, { tags, membership, manifests, store }),
     async settled() {
       await Promise.all([blobs.settled(), manifests.settled(), membership.settled(), tags.settled()])
     },
-    cache: createCache({ blobs, manifests, membership, tags, referrers, fillOnRange }),
+    cache: createCache({ blobs, smallBlobs, manifests, membership, tags, referrers, fillOnRange }),
     async close() {
       await scrub?.stop()
       await Promise.all([blobs.close(), manifests.close()])
@@ -105,7 +109,7 @@ export function tagOptions({ tags: { ttl, staleFor, immutable } }: CacheConfig) 
 
 async function scrubOf(
   { directory, scrub: { every, rate } }: CacheConfig,
-  store: DiskStore,
+  store: BlobStore,
   log: Log,
 ): Promise<Scrub | undefined> {
   if (every === 'never') return undefined

@@ -48,6 +48,7 @@ export function isAddressRange(text: string): boolean {
 
 /** The addresses in any of the ranges. Throws a TypeError on what `isAddressRange` refuses. */
 export function createAddressSet(ranges: readonly string[]): AddressSet {
+  if (ranges.length === 0) return { has: () => false }
   // One list for both would take IPv4 addresses for mapped ones, which `::/0` then has in it.
   const lists = { ipv4: new BlockList(), ipv6: new BlockList() }
   for (const text of ranges) {

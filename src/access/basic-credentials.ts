@@ -24,9 +24,11 @@ export function parseBasicCredentials(header: string | undefined): BasicCredenti
   return colon < 1 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) }
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return UTF8.decode(bytes)
   } catch {
     return undefined
   }

@@ -35,6 +35,8 @@ export function blobs(app: FastifyInstance, { cache }: { readonly cache: Cache |
 
   app.get(ROUTES.blob, async (request, reply) => {
     const range = wantedRange(request)
+    const held = cache?.held(request, repositoryTarget(request, 'blob').endpoint.digest)
+    if (held) return sendHeld(request, reply, held, range)
     if (!cache || !(await sendCached(request, reply, cache, range))) await sendStreamed(request, reply, range)
     return reply
   })
@@ -71,6 +73,21 @@ async function statBlob(
       : async () =>
           cache?.proof(request, endpoint.digest) === 'none' ? undefined : { size, result: 'stale' },
   )
+}
+
+/** A small blob that is in memory, with nothing to wait for. */
+function sendHeld(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  bytes: Buffer,
+  range: ByteRange | undefined,
+): FastifyReply {
+  const part = range && resolveByteRange(range, bytes.length)
+  if (range && !part) throw rangeNotSatisfiable(bytes.length)
+  const { first, last } = part ?? { first: 0, last: bytes.length - 1 }
+  void reply.headers(blobHeaders(request, 'hit')).header('content-length', String(last - first + 1))
+  if (part) void reply.code(206).header('content-range', `bytes ${first}-${last}/${bytes.length}`)
+  return reply.send(bytes.subarray(first, last + 1))
 }
 
 /** From the cache, or from a download that fills it; false, with nothing sent, when that is not to be. */

@@ -6,6 +6,7 @@ import type { KnownManifest, ManifestFacts, Mark, Membership } from '../store/me
 import type { Proof } from '../store/proof.js'
 import type { ReferrersCache } from '../store/referrers-cache.js'
 import type { Scope } from '../store/scope.js'
+import type { SmallBlobs } from '../store/small-blobs.js'
 import type { TagCache } from '../store/tag-cache.js'
 import type { Place } from './target.js'
 
@@ -23,6 +24,8 @@ export interface Cache {
   scope(request: FastifyRequest): Scope
   /** That the request's repository has the blob. */
   proof(request: FastifyRequest, digest: Digest): Proof
+  /** The bytes of a blob that is in memory, and that the request's repository is known to have. */
+  held(request: FastifyRequest, digest: Digest): Buffer | undefined
   /** The upstream showed, in answer to this request, that its repository has these blobs. */
   record(request: FastifyRequest, digests: Iterable<Digest>): void
   /** What is known of a manifest of the request's repository. */
@@ -39,6 +42,8 @@ export interface Cache {
 
 export interface CacheParts {
   readonly blobs: BlobCache
+  /** Undefined where every blob is read from the disk each time. */
+  readonly smallBlobs?: SmallBlobs | undefined
   readonly manifests: ManifestStore
   readonly membership: Membership
   readonly tags: TagCache
@@ -46,7 +51,7 @@ export interface CacheParts {
   readonly fillOnRange: Cache['fillOnRange']
 }
 
-export function createCache({ membership, ...parts }: CacheParts): Cache {
+export function createCache({ membership, smallBlobs, ...parts }: CacheParts): Cache {
   /** Taken before the upstream is asked, so that what it says does not outlive a deletion in between. */
   const marks = new WeakMap<FastifyRequest, Mark>()
 
@@ -64,6 +69,8 @@ export function createCache({ membership, ...parts }: CacheParts): Cache {
     },
     scope: request => markOf(request).scope,
     proof: (request, digest) => membership.proof(markOf(request).scope, digest),
+    held: (request, digest) =>
+      membership.proof(markOf(request).scope, digest) === 'fresh' ? smallBlobs?.held(digest) : undefined,
     record: (request, digests) => membership.record(markOf(request), digests),
     manifest: (request, digest) => membership.manifest(markOf(request).scope, digest),
     recordManifest: (request, manifest) => membership.recordManifest(markOf(request), manifest),

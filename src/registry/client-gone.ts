@@ -10,13 +10,20 @@ export class ClientGone extends Error {
 }
 
 /**
- * Aborts when the connection closes before the answer was written to its end. Fastify's own `request.signal` is not
- * that: it fires once a body has been read.
+ * Gives a signal that aborts when the connection closes before the answer was written to its end. Fastify's own
+ * `request.signal` is not that: it fires once a body has been read. It is made for the first who asks, since most
+ * answers have nothing to wait for.
  */
-export function clientGone(request: IncomingMessage, response: ServerResponse): AbortSignal {
-  const controller = new AbortController()
+export function clientGone(request: IncomingMessage, response: ServerResponse): () => AbortSignal {
+  let hasLeft = false
+  let controller: AbortController | undefined
   onceOver(request, response, () => {
-    if (!response.writableFinished) controller.abort(new ClientGone())
+    hasLeft = !response.writableFinished
+    if (hasLeft) controller?.abort(new ClientGone())
   })
-  return controller.signal
+  return () => {
+    controller ??= new AbortController()
+    if (hasLeft && !controller.signal.aborted) controller.abort(new ClientGone())
+    return controller.signal
+  }
 }

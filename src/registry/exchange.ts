@@ -42,12 +42,14 @@ const exchanges = new WeakMap<IncomingMessage, Exchange>()
 export function beginExchange(
   request: FastifyRequest,
   rules: Rules,
-  gone: AbortSignal,
+  gone: () => AbortSignal,
   share = unshared(),
 ): Exchange {
   const exchange: Exchange = {
     rules,
-    gone,
+    get gone() {
+      return gone()
+    },
     share,
     address: undefined,
     principal: undefined,

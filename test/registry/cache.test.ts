@@ -128,6 +128,70 @@ t.test('bytes are stored once, but another repository has to be proven to have t
   t.equal(bodies(ecr), 1, 'and never downloaded again')
 })
 
+t.test('a small blob is served from memory as from the disk: its ranges, and to nobody else', async t => {
+  const { fetch, ecr, directory } = await start(t)
+  const [bytes, nothing] = [randomBytes(5000), Buffer.alloc(0)]
+  const { digest } = await ecr.putBlob('team/app', bytes)
+  const empty = await ecr.putBlob('team/app', nothing)
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const answer = await fetch(path, { headers })
+    const { status } = answer
+    const named = [
+      'content-length',
+      'content-range',
+      'content-type',
+      'accept-ranges',
+      'docker-content-digest',
+    ]
+    const told = Object.fromEntries(
+      ['x-cache', ...named].map(name => [name, answer.headers.get(name)] as const),
+    )
+    return { status, told, bytes: Buffer.from(await answer.arrayBuffer()) }
+  }
+  const path = `/v2/team/app/blobs/${digest}`
+  for (const each of [path, `/v2/team/app/blobs/${empty.digest}`]) {
+    await get(each)
+    await get(each)
+  }
+  const fetched = bodies(ecr)
+  // Nothing but memory is left of them.
+  await rm(join(directory, 'v1/blobs/sha256'), { recursive: true })
+  const told = {
+    'x-cache': 'hit',
+    'content-length': '5000',
+    'content-range': null,
+    'content-type': 'application/octet-stream',
+    'accept-ranges': 'bytes',
+    'docker-content-digest': digest,
+  }
+  t.same(await get(path), { status: 200, told, bytes })
+  t.same(await get(path, { range: 'bytes=-100' }), {
+    status: 206,
+    told: { ...told, 'content-length': '100', 'content-range': 'bytes 4900-4999/5000' },
+    bytes: bytes.subarray(-100),
+  })
+  t.same(await get(path, { range: 'bytes=0-4999' }), {
+    status: 206,
+    told: { ...told, 'content-range': 'bytes 0-4999/5000' },
+    bytes,
+  })
+  const beyond = await get(path, { range: 'bytes=5000-' })
+  t.equal(beyond.status, 416)
+  t.equal(beyond.told['content-range'], 'bytes */5000')
+  t.match(await get(`/v2/team/app/blobs/${empty.digest}`), {
+    status: 200,
+    told: { 'x-cache': 'hit', 'content-length': '0' },
+    bytes: nothing,
+  })
+  const head = await fetch(path, { method: 'HEAD' })
+  t.equal(head.headers.get('content-length'), '5000')
+  t.equal(head.headers.get('x-cache'), 'hit')
+
+  ecr.createRepository('team/other')
+  t.equal((await get(`/v2/team/other/blobs/${digest}`)).status, 404)
+  t.equal(bodies(ecr), fetched, 'nothing was fetched again')
+})
+
 t.test('to ask for a mount that is not to be proves nothing, whatever is pushed in its place', async t => {
   const { fetch, ecr } = await start(t, {
     ecr: await startEcr({ profile: 'spec' }),

@@ -29,7 +29,7 @@ function stand(t: Test, options: Partial<CapturesOptions> = {}): Stand {
 
 function requestOf(gone: AbortSignal = never): FastifyRequest {
   const request = { raw: {} } as unknown as FastifyRequest
-  beginExchange(request, {} as Rules, gone)
+  beginExchange(request, {} as Rules, () => gone)
   return request
 }
 

@@ -14,7 +14,7 @@ const request = (): FastifyRequest => ({ raw: {} }) as unknown as FastifyRequest
 t.test('a request has one exchange, from when it passed the gate', async t => {
   const [one, other] = [request(), request()]
   const gone = new AbortController().signal
-  const exchange = beginExchange(one, {} as Rules, gone)
+  const exchange = beginExchange(one, {} as Rules, () => gone)
   t.equal(exchangeOf(one), exchange)
   t.equal(exchangeOf({ raw: one.raw } as FastifyRequest), exchange, 'whichever object stands for it')
   t.equal(exchange.gone, gone)
@@ -24,7 +24,7 @@ t.test('a request has one exchange, from when it passed the gate', async t => {
 
 t.test("a handler gets only its own route's target", async t => {
   const asked = request()
-  const exchange = beginExchange(asked, {} as Rules, new AbortController().signal)
+  const exchange = beginExchange(asked, {} as Rules, () => new AbortController().signal)
   t.throws(() => repositoryTarget(asked, 'tags'), 'none yet')
   const target = { endpoint: { kind: 'tags', name: 'a' }, place: {} } as unknown as RepositoryTarget<'tags'>
   exchange.target = target
