@@ -246,9 +246,12 @@ const KNOWN_PARAMETERS = [
 ] as const
 type KnownParameter = (typeof KNOWN_PARAMETERS)[number]
 
+const NO_QUERY: Query = { get: () => undefined, all: () => [] }
+
 const PRINTABLE = /^[\x20-\x7e]{0,4096}$/
 
 function parseQuery(text: string): Query | OciError {
+  if (text === '') return NO_QUERY
   const values = new Map<string, string[]>()
   for (const pair of text.split('&')) {
     const equals = pair.indexOf('=')

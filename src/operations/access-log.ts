@@ -7,8 +7,9 @@ import type { Endpoint } from '../oci/endpoint.js'
 
 /** One line for every request, when its answer has ended: who, what, with which result. */
 export function accessLog(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     onceOver(request.raw, reply.raw, () => line(request, reply))
+    done()
   })
 }
 

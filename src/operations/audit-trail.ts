@@ -16,13 +16,14 @@ export interface AuditTrail {
 /** Keeps account of what is pulled, pushed and deleted, and of refused logins, which a flood of them cannot drown. */
 export function auditTrail(app: FastifyInstance, write: (fields: AuditFields) => void): AuditTrail {
   const logins = createRefusedLogins(write)
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     onceOver(request.raw, reply.raw, () => {
       const refused = knownExchange(request)?.refusedLogin
       const event = eventOf(request, reply)
       if (refused) logins.add(loginFields(refused.user, request, reply))
       else if (event) write(fieldsOf(event, request, reply))
     })
+    done()
   })
   const timer = setInterval(() => logins.tell(), WINDOW)
   timer.unref()

@@ -8,14 +8,18 @@ const shares = new WeakMap<IncomingMessage, RequestShare>()
 
 /** Bounds the requests in flight: more are told to come again rather than to wait for memory. */
 export function admission(app: FastifyInstance, budgets: RequestBudgets): void {
-  app.addHook('onRequest', async (request, reply) => {
-    if (!budgets.requests.take()) throw overloaded('as many requests in flight')
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!budgets.requests.take()) {
+      done(overloaded('as many requests in flight'))
+      return
+    }
     const share = new RequestShare(budgets)
     shares.set(request.raw, share)
     onceOver(request.raw, reply.raw, () => {
       share.giveBack()
       budgets.requests.giveBack()
     })
+    done()
   })
 }
 

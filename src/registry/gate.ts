@@ -87,8 +87,5 @@ function badRequest(message: string, status = 400): OciError {
 
 /** The first hook: nothing else looks at a request that the gate refuses. */
 export function gate(app: FastifyInstance): void {
-  app.addHook('onRequest', async request => {
-    const refusal = refusalOf(request.raw)
-    if (refusal) throw refusal
-  })
+  app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request.raw)))
 }

@@ -43,7 +43,10 @@ export function registry(
   { rules, sessions, cache, budgets, isOperator }: RegistryOptions,
 ): void {
   errors(app)
-  app.addHook('onSend', async (_request, reply) => void reply.headers(API_VERSION))
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    reply.headers(API_VERSION)
+    done()
+  })
 
   gate(app)
   admission(app, budgets)
