@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { knownExchange } from '../registry/exchange.js'
 import { onceOver } from '../registry/once-over.js'
 import { referenceText } from '../oci/reference.js'
@@ -7,17 +7,20 @@ import type { Endpoint } from '../oci/endpoint.js'
 
 /** One line for every request, when its answer has ended: who, what, with which result. */
 export function accessLog(app: FastifyInstance): void {
+  // What the line says is listed below, so nobody need look through it for what may not be seen.
+  const log = app.log.child({}, { redact: [] })
   app.addHook('onRequest', (request, reply, done) => {
-    onceOver(request.raw, reply.raw, () => line(request, reply))
+    onceOver(request.raw, reply.raw, () => line(log, request, reply))
     done()
   })
 }
 
-function line(request: FastifyRequest, reply: FastifyReply): void {
+function line(log: FastifyBaseLogger, request: FastifyRequest, reply: FastifyReply): void {
   const exchange = knownExchange(request)
   const target = exchange?.target
-  request.log.info(
+  log.info(
     {
+      requestId: request.id,
       user: exchange?.principal?.name,
       address: exchange?.address ?? request.socket.remoteAddress,
       method: request.method,
