@@ -163,9 +163,9 @@ export function rangeAsked(asked: Asked, size: number): { first: number; last: n
 
 /** The bytes of a blob, or the range of it, as a good registry answers with them. */
 export function blobAnswer(asked: Asked, blob: Buffer): { head: Buffer; body: Buffer } {
-  if (blob.length === 0 && asked.headers['range'])
-    return { head: answer(416, { 'content-range': 'bytes */0' }), body: blob }
   const { first, last, part } = rangeAsked(asked, blob.length)
+  if (part && first >= blob.length)
+    return { head: answer(416, { 'content-range': `bytes */${blob.length}` }), body: Buffer.alloc(0) }
   const body = asked.method === 'HEAD' ? Buffer.alloc(0) : blob.subarray(first, last + 1)
   const head = answer(part ? 206 : 200, {
     'content-length': last - first + 1,
