@@ -37,6 +37,9 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   // How much there may be of something, which belongs to no room.
   ['store', 'budget.ts'],
   ['registry', 'budget.ts'],
+  // What bodies are read into by one and given back by the other, which belongs to no room.
+  ['upstream', 'read-buffers.ts'],
+  ['store', 'read-buffers.ts'],
   // How a promise is waited for, which belongs to no room.
   ['upstream', 'until-aborted.ts'],
   ['store', 'until-aborted.ts'],

@@ -1,7 +1,14 @@
 import type { Readable } from 'node:stream'
+import { giveBack } from '../read-buffers.js'
 
 /** Chunks are put together up to about this many bytes while the ones before are being taken. */
 const BATCH = 256 * 1024
+/** One batch, and the chunk that made it one. */
+const ROOM = BATCH + 64 * 1024
+/** Room that is kept for the next bodies, in batches. */
+const KEPT = 16
+
+const rooms: Buffer[] = []
 
 /**
  * Gives a body's bytes to `take`, in order and one batch at a time; the body waits while too much is held. Resolves at
@@ -17,13 +24,13 @@ export async function receive(
   let size = 0
   let end: { readonly error?: unknown } | undefined
   let notice: () => void = () => undefined
-  let room: Buffer | undefined
+  let room = rooms.pop()
 
-  /** In one piece, in room that is used again and again. */
+  /** In one piece, in room that is used again and again: each body's taking new room would be work for the collector. */
   function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
     const [only] = chunks
     if (only && chunks.length === 1) return only
-    if (!room || room.length < length) room = Buffer.allocUnsafeSlow(Math.max(length, BATCH + BATCH / 4))
+    if (!room || room.length < length) room = Buffer.allocUnsafeSlow(Math.max(length, ROOM))
     let end = 0
     for (const chunk of chunks) {
       room.set(chunk, end)
@@ -68,10 +75,12 @@ export async function receive(
         })
         continue
       }
-      const bytes = joined(held, size)
+      const chunks = held
+      const bytes = joined(chunks, size)
       held = []
       size = 0
       const more = await take(bytes)
+      for (const chunk of chunks) giveBack(chunk)
       signal.throwIfAborted()
       if (!more) return
       if (!end) body.resume()
@@ -81,6 +90,7 @@ export async function receive(
   } finally {
     signal.removeEventListener('abort', leave)
     body.destroy()
+    if (room?.length === ROOM && rooms.length < KEPT) rooms.push(room)
   }
 }
 

@@ -1,6 +1,7 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici'
+import { readsInto } from '../read-buffers.js'
 import { kindOfAddress } from './address.js'
 import type { Pools } from './pools.js'
 
@@ -41,7 +42,13 @@ export interface ConnectorOptions {
   /** A registry's or a test's own authorities instead of Node's. */
   readonly ca?: string
   readonly lookup?: Lookup
+  /** Whether connections read into buffers that readers of large bodies give back (`giveBack`). */
+  readonly reuseBuffers?: boolean
 }
+
+/** Bytes that are read at a time; a TLS record has at most 16 KiB. */
+const PLAIN_READ = 64 * 1024
+const TLS_READ = 16 * 1024
 
 /**
  * undici's connector, opening connections only to where a host may lead. It looks after the name was resolved, at
@@ -53,6 +60,7 @@ export function createConnector({
   timeout = 5000,
   ca,
   lookup = dnsLookup,
+  reuseBuffers = false,
 }: ConnectorOptions): buildConnector.connector {
   const common = {
     timeout,
@@ -60,12 +68,17 @@ export function createConnector({
     rejectUnauthorized: true,
     ...(ca !== undefined && { ca }),
   }
-  const connectors = new Map<Trust, buildConnector.connector>()
-  const connectorFor = (trust: Trust): buildConnector.connector => {
-    const known = connectors.get(trust)
+  const connectors = new Map<string, buildConnector.connector>()
+  const connectorFor = (trust: Trust, protocol: string): buildConnector.connector => {
+    const key = `${trust} ${protocol}`
+    const known = connectors.get(key)
     if (known) return known
-    const made = buildConnector({ ...common, lookup: guardedLookup(lookup, trust) })
-    connectors.set(trust, made)
+    const made = buildConnector({
+      ...common,
+      lookup: guardedLookup(lookup, trust),
+      ...(reuseBuffers && { onread: readsInto(protocol === 'https:' ? TLS_READ : PLAIN_READ) }),
+    })
+    connectors.set(key, made)
     return made
   }
 
@@ -77,7 +90,7 @@ export function createConnector({
       callback(new AddressRefused('The address is not one to connect to.'), null)
       return
     }
-    connectorFor(trust)(servername === undefined ? options : { ...options, servername }, callback)
+    connectorFor(trust, protocol)(servername === undefined ? options : { ...options, servername }, callback)
   }
 }
 

@@ -114,6 +114,7 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
     ...deps.connections,
     pools: pools[1],
     trustOf: (host, port) => rules.trustOf(host, port),
+    reuseBuffers: true,
   })
   const blobs = createBlobSource({
     upstream: name,

@@ -243,6 +243,11 @@ t.test('TLS names and verifies the registry wherever the endpoint is', async t =
   const { body } = await dispatcherOf({ servername: 'upstream.example', ca }).request(options)
   t.equal(await text(body), 'secure')
   t.same(seen, ['upstream.example'])
+  const reusing = await dispatcherOf({ servername: 'upstream.example', ca, reuseBuffers: true }).request(
+    options,
+  )
+  t.equal(await text(reusing.body), 'secure')
+  t.same(seen.splice(1), ['upstream.example'])
   await t.rejects(dispatcherOf({ servername: 'other.example', ca }).request(options), {
     code: 'ERR_TLS_CERT_ALTNAME_INVALID',
   })

@@ -7,6 +7,7 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const FOLDERS = ['src/oci', 'src/store', 'test/store/support']
 const SOURCES = [
   'src/budget.ts',
+  'src/read-buffers.ts',
   ...FOLDERS.flatMap(folder => readdirSync(join(ROOT, folder)).map(name => join(folder, name))),
 ].filter(name => name.endsWith('.ts'))
 
