@@ -398,6 +398,7 @@ t.test('the query holds what is known, once, and the rest goes nowhere', t => {
   t.equal(queryOf(whole), `digest=sha256%3A${HEX}`)
   t.equal(queryOf(endpointOf('POST', '/v2/a/blobs/uploads/')), '')
   t.equal(queryOf(endpointOf('PUT', `/v2/a/manifests/${DIGEST}?tag=b&tag=a`)), 'tag=b&tag=a')
+  t.equal(queryOf(endpointOf('PUT', `/v2/a/manifests/${DIGEST}?ns=b`)), '')
   t.equal(queryOf(endpointOf('PUT', `/v2/a/blobs/uploads/s?digest=${DIGEST}`)), `digest=sha256%3A${HEX}`)
   t.end()
 })
