@@ -230,7 +230,7 @@ function secretsOf({ ecr }: MirrorUnderTest): string[] {
     token.slice('Basic '.length, 60),
     'node_modules',
     'HPE_',
-    'FST_',
+    'FST_ERR',
   ]
 }
 
