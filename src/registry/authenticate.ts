@@ -29,21 +29,17 @@ export async function authenticate(
   }
   if (anonymousMay && !passwords.knows(credentials.user)) return ANONYMOUS
 
-  const refused = { user: passwords.knows(credentials.user) ? credentials.user : undefined }
-  switch (
-    await passwords.check(
-      credentials.user,
-      credentials.password,
-      exchange.address ?? request.socket.remoteAddress,
-    )
-  ) {
+  const { user, password } = credentials
+  const verdict = await passwords.check(user, password, exchange.address ?? request.socket.remoteAddress)
+  // Who is to come again has not been looked at.
+  if (verdict === 'bad' || verdict === 'held')
+    exchange.refusedLogin = { user: passwords.knows(user) ? user : undefined }
+  switch (verdict) {
     case 'good':
-      return { kind: 'user', name: credentials.user }
+      return { kind: 'user', name: user }
     case 'bad':
-      exchange.refusedLogin = refused
       throw unauthorized('The mirror does not accept this user name and password.')
     case 'held':
-      exchange.refusedLogin = refused
       throw new OciError('TOOMANYREQUESTS', 'Too many refused logins of this user; wait a minute.', {
         retryAfter: HELD_SECONDS,
       })
