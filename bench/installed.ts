@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { isInstalled } from '../test/support/installed.js'
 
 /** A command, and the Debian package that has it. */
 export interface Needed {
@@ -11,15 +10,4 @@ export interface Needed {
 export function missing(needed: Needed | undefined): string | undefined {
   if (!needed || isInstalled(needed.command)) return undefined
   return `${needed.command} is not installed: apt-get install ${needed.package}`
-}
-
-function isInstalled(command: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some(directory => {
-    try {
-      accessSync(join(directory, command), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
 }

@@ -8,10 +8,10 @@ import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { atRate, quantile } from './support/at-rate.js'
-import { Connections } from './support/connections.js'
-import type { Flood, Flooded } from './support/flooder.js'
-import { request, startStage } from './support/stage.js'
+import { atRate, quantile } from './logins/at-rate.js'
+import { Connections } from './logins/connections.js'
+import type { Flood, Flooded } from './logins/flooder.js'
+import { request, startStage } from './logins/stage.js'
 
 const PER_SECOND = 200
 const BOUND = 2
@@ -32,7 +32,7 @@ const rounds = values.quick ? 2 : 6
 const seconds = values.quick ? 4 : 10
 
 const stage = await startStage(USERS)
-const flooder = fork(fileURLToPath(new URL('./support/flooder.js', import.meta.url)))
+const flooder = fork(fileURLToPath(new URL('./logins/flooder.js', import.meta.url)))
 const connections = new Connections(stage.url)
 const requests = USERS.map(({ name, password }) => request(stage.cachedPath, name, password))
 

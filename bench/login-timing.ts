@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { Logins } from '../src/access/logins.js'
 import { createPasswordCheck, type PasswordCheck } from '../src/access/password-check.js'
 import { parsePasswordHash, type PasswordHash } from '../src/access/password-hash.js'
-import { quantile } from './support/at-rate.js'
+import { quantile } from './logins/at-rate.js'
 
 const BOUND = 4.5
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })

@@ -9,7 +9,8 @@ export interface Link {
   mend(): Promise<void>
 }
 
-export async function startLink(t: Test, target: string): Promise<Link> {
+/** `onSent` is given what goes to the server. */
+export async function startLink(t: Test, target: string, onSent?: (chunk: Buffer) => void): Promise<Link> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
   let server: Server | undefined
@@ -19,6 +20,7 @@ export async function startLink(t: Test, target: string): Promise<Link> {
     if (server) return
     const opened = createServer(near => {
       const far = connect(Number(port), hostname)
+      if (onSent) near.on('data', onSent)
       for (const [socket, other] of [
         [near, far],
         [far, near],

@@ -1,6 +1,5 @@
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { Test } from 'tap'
+import { startLink } from './link.js'
 
 /** A way to a server on which every byte that goes there is written down. */
 export interface RecordingLink {
@@ -11,29 +10,10 @@ export interface RecordingLink {
 }
 
 export async function startRecordingLink(t: Test, target: string): Promise<RecordingLink> {
-  const { hostname, port } = new URL(target)
   const chunks: Buffer[] = []
-  const sockets = new Set<Socket>()
-  const server = createServer(near => {
-    const far = connect(Number(port), hostname)
-    near.on('data', chunk => chunks.push(chunk))
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(socket)
-      socket.on('error', () => other.destroy())
-      socket.once('close', () => other.destroy())
-      socket.pipe(other)
-    }
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(async () => {
-    for (const socket of sockets) socket.destroy()
-    await new Promise(resolve => server.close(resolve))
-  })
+  const { url } = await startLink(t, target, chunk => chunks.push(chunk))
   return {
-    host: `localhost:${(server.address() as AddressInfo).port}`,
+    host: `localhost:${new URL(url).port}`,
     sent: () => Buffer.concat(chunks).toString('latin1'),
   }
 }

@@ -10,20 +10,28 @@ export interface PlainAnswer {
   readonly complete: boolean
 }
 
+export interface AskOptions {
+  readonly method?: string
+  readonly headers?: OutgoingHttpHeaders
+  readonly body?: Readable | Buffer
+  readonly signal?: AbortSignal
+  readonly agent?: Agent
+  /** The target as it goes over the wire, instead of what a URL makes of it. */
+  readonly target?: string
+}
+
 /** A request with nothing added to it, on a connection of its own or an agent's, which keeps a body that broke off. */
-export function ask(
-  url: string,
-  options: {
-    method?: string
-    headers?: OutgoingHttpHeaders
-    body?: Readable | Buffer
-    signal?: AbortSignal
-    agent?: Agent
-  } = {},
-): Promise<PlainAnswer> {
-  const { method = 'GET', headers = {}, body, signal, agent = false } = options
+export function ask(url: string, options: AskOptions = {}): Promise<PlainAnswer> {
+  const { method = 'GET', headers = {}, body, signal, agent = false, target } = options
+  const wanted = {
+    method,
+    headers,
+    agent,
+    ...(signal && { signal }),
+    ...(target !== undefined && { path: target }),
+  }
   return new Promise((resolve, reject) => {
-    const asked = request(url, { method, headers, agent, ...(signal && { signal }) }, answer => {
+    const asked = request(url, wanted, answer => {
       const chunks: Buffer[] = []
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
       answer.on('error', () => undefined)

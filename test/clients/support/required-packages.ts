@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { isInstalled } from '../../support/installed.js'
 
 /** The Debian packages of the commands that these tests run. */
 const PACKAGES = {
@@ -25,17 +24,6 @@ export function needs(...commands: Command[]): { readonly skip?: string } {
   if (missing.length === 0) return {}
   const packages = [...new Set(missing.map(command => PACKAGES[command]))]
   return { skip: `${missing.join(' and ')} missing here: apt-get install ${packages.join(' ')}` }
-}
-
-function isInstalled(command: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some(directory => {
-    try {
-      accessSync(join(directory, command), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
 }
 
 /** Options for a test that only root can run, for the mounts and namespaces of containers. */

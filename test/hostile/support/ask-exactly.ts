@@ -1,8 +1,9 @@
-import { request, type Agent, type OutgoingHttpHeaders } from 'node:http'
-import type { PlainAnswer } from '../../support/requests.js'
+import assert from 'node:assert/strict'
+import type { Agent, OutgoingHttpHeaders } from 'node:http'
+import { ask, type PlainAnswer } from '../../support/requests.js'
 
-/** A request whose target goes over the wire as it is written, which nothing that takes a URL does. */
-export function askExactly(
+/** A request whose target goes over the wire as it is written. Throws where the answer breaks off. */
+export async function askExactly(
   origin: string,
   target: string,
   options: {
@@ -12,23 +13,7 @@ export function askExactly(
     readonly agent: Agent
   },
 ): Promise<PlainAnswer> {
-  const { method = 'GET', headers = {}, body, agent } = options
-  const { hostname, port } = new URL(origin)
-  return new Promise((resolve, reject) => {
-    const asked = request({ hostname, port, path: target, method, headers, agent }, answer => {
-      const chunks: Buffer[] = []
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-      answer.on('error', reject)
-      answer.on('close', () =>
-        resolve({
-          status: answer.statusCode ?? 0,
-          headers: answer.headers,
-          bytes: Buffer.concat(chunks),
-          complete: answer.complete,
-        }),
-      )
-    })
-    asked.on('error', reject)
-    asked.end(body)
-  })
+  const answer = await ask(origin, { ...options, target })
+  assert.ok(answer.complete, `the answer to ${target} breaks off`)
+  return answer
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { hash as hashBcrypt } from '@node-rs/bcrypt'
 import { startEcr } from '../../test/ecr/ecr.js'
 
-/** From where this lies once it is compiled, in dist/bench/bench/support. */
+/** From where this lies once it is compiled, in dist/bench/bench/logins. */
 const MAIN = fileURLToPath(new URL('../../../main.js', import.meta.url))
 
 /** The mirror as it is installed, in a process of its own, in front of a stand-in that is in this one. */
