@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
 import { CacheTrouble } from './blob-store.js'
 import type { BlobStore, Ingest, OpenOptions, StoredBlob, StoredEntry, Suspended } from './blob-store.js'
+import { memoryIngest } from './memory-ingest.js'
 
 export interface SmallBlobsOptions {
   /** Of a blob, in bytes. */
@@ -15,7 +16,10 @@ export interface SmallBlobsOptions {
 /** How long one is served from memory before the disk is looked at again, which also counts as its use there. */
 const IN_MEMORY = 60_000
 
-/** A store, with the small blobs that are read from it also in memory: none is there that was not hashed on its way. */
+/**
+ * A store, with the small blobs that are read from it also in memory: none is there that was not hashed on its way. Those
+ * on their way in are in memory until they are committed.
+ */
 export class SmallBlobs implements BlobStore {
   readonly #store: BlobStore
   readonly #maxSize: number
@@ -63,8 +67,9 @@ export class SmallBlobs implements BlobStore {
     return undefined
   }
 
-  ingest(size: number | undefined): Promise<Ingest> {
-    return this.#store.ingest(size)
+  async ingest(size: number | undefined): Promise<Ingest> {
+    if (size === undefined || size > this.#maxSize) return this.#store.ingest(size)
+    return memoryIngest(size, () => this.#store.ingest(size))
   }
 
   resume(digest: Digest): Promise<Suspended | undefined> {

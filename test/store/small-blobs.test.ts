@@ -1,9 +1,13 @@
 import t from 'tap'
+import { createBlobCache } from '../../src/store/blob-cache.js'
+import { CacheTrouble } from '../../src/store/blob-store.js'
 import { SmallBlobs } from '../../src/store/small-blobs.js'
 import { blobStoreConformance } from './conformance.js'
 import { blobOf, fetchFrom, put, putAll, readAll } from './support/blobs.js'
+import { MemorySource } from './support/memory-source.js'
 import { MemoryStore } from './support/memory-store.js'
 import { openStore } from './support/open-store.js'
+import { never, readAll as readLease } from './support/reading.js'
 
 const small = blobOf('small', 1000)
 const MINUTE = 60_000
@@ -128,6 +132,53 @@ t.test('a disk that cannot be read is the reader’s trouble', async t => {
   disk.failing.clear()
   t.same(await fetchFrom(store, small.digest), small.bytes)
   t.equal(disk.held, 0)
+})
+
+t.test('a small blob on its way in waits for no disk before it is committed', async t => {
+  const disk = new MemoryStore()
+  const store = new SmallBlobs(disk)
+  disk.failing.add('ingest')
+  const ingest = await store.ingest(small.bytes.length)
+  await ingest.write(small.bytes, 0)
+  t.same(await readAll(ingest), small.bytes)
+  await t.rejects(ingest.commit(small.digest), { code: 'EINGEST' })
+  t.same(await readAll(ingest), small.bytes, 'whoever reads it is not to notice')
+  await t.rejects(ingest.commit(small.digest), 'once only')
+  await ingest.discard()
+  await t.rejects(ingest.write(small.bytes, 0), { code: 'ECANCELED' })
+  await t.rejects(store.ingest(undefined), { code: 'EINGEST' }, 'what may become large is not held')
+  await t.rejects(store.ingest(65_537), { code: 'EINGEST' })
+})
+
+t.test('what the disk does not take of a small blob is given up there', async t => {
+  const disk = new MemoryStore()
+  const store = new SmallBlobs(disk)
+  for (const fault of ['write', 'commit'] as const) {
+    const ingest = await store.ingest(small.bytes.length)
+    await ingest.write(small.bytes, 0)
+    disk.failing.add(fault)
+    await t.rejects(ingest.commit(small.digest), CacheTrouble)
+    disk.failing.clear()
+    await ingest.discard()
+    t.equal(disk.ingests, 0, fault)
+  }
+})
+
+t.test('readers of a small blob have all of it while the disk is still being waited for', async t => {
+  const disk = new MemoryStore()
+  const cache = createBlobCache({ store: new SmallBlobs(disk), verify: 'first' })
+  let sync: () => void = () => undefined
+  const synced = new Promise<void>(resolve => (sync = resolve))
+  disk.beforeCommit = () => synced
+  const lease = await cache.lease(small.digest, new MemorySource({ bytes: small.bytes }), never)
+  t.equal(lease.result, 'miss')
+  t.same(await readLease(lease), small.bytes)
+  lease.release()
+  t.equal(disk.blobs.size, 0)
+  sync()
+  await cache.settled()
+  t.same([...disk.blobs.keys()], [small.digest])
+  await cache.close()
 })
 
 t.test('a store that is closed has nothing in memory', async t => {
