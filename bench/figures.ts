@@ -12,6 +12,16 @@ export function cpuPerGiB(...bars: Bar[]): Figure<number> {
   }
 }
 
+/** With what the server does after the client has its last byte. */
+export function cpuInAllPerGiB(...bars: Bar[]): Figure<number> {
+  return {
+    name: 'CPU until at rest',
+    unit: 's/GiB',
+    of: ({ cpuSecondsInAll, done }) => cpuSecondsInAll && cpuSecondsInAll / (done / GiB),
+    bars,
+  }
+}
+
 export function throughput(): Figure<number> {
   return { name: 'throughput', unit: 'MiB/s', of: ({ done, seconds }) => done / MiB / seconds }
 }

@@ -1,4 +1,5 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Upstream } from './upstream/upstream.js'
 
 /** What a piece of work took. */
@@ -8,6 +9,8 @@ export interface Measured<Done> {
   readonly seconds: number
   /** Of the server's process and its children, user and system; undefined where there is no server. */
   readonly cpuSeconds: number | undefined
+  /** The same until the server was at rest again: some answer first and do the rest of the work later. */
+  readonly cpuSecondsInAll: number | undefined
   /** The most resident memory of these processes at any moment of the work, each for itself, in bytes. */
   readonly peakMemory: number | undefined
   /** Bytes of blobs that the upstream sent meanwhile. */
@@ -26,12 +29,35 @@ export async function measure<Done>(
   const done = await work()
   const seconds = (performance.now() - start) / 1000
   const [cpuAfter, sentAfter] = [await cpuSecondsOf(pid), await upstream.sentBytes()]
+  const peakMemory = await peakMemoryOf(pid)
+  await rest(pid)
+  const cpuAtRest = await cpuSecondsOf(pid)
+  const since = (cpu: number | undefined): number | undefined =>
+    cpuBefore === undefined || cpu === undefined ? undefined : cpu - cpuBefore
   return {
     done,
     seconds,
-    cpuSeconds: cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore,
-    peakMemory: await peakMemoryOf(pid),
+    cpuSeconds: since(cpuAfter),
+    cpuSecondsInAll: since(cpuAtRest),
+    peakMemory,
     upstreamBytes: sentAfter - sentBefore,
+  }
+}
+
+const LOOK_AGAIN_MS = 250
+/** A server that has not come to rest by then does something of its own accord. */
+const REST_WITHIN_MS = 30_000
+
+/** Waits until the server does nothing any more, so that what it still does falls into nobody else's measurement. */
+async function rest(pid: number | undefined): Promise<void> {
+  const giveUpAt = performance.now() + REST_WITHIN_MS
+  let before = await cpuSecondsOf(pid)
+  while (pid !== undefined && performance.now() < giveUpAt) {
+    await sleep(LOOK_AGAIN_MS)
+    const now = await cpuSecondsOf(pid)
+    // One tick is what looking after timers takes.
+    if (now === undefined || before === undefined || now - before < 1.5 / TICKS_PER_SECOND) return
+    before = now
   }
 }
 

@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly only: readonly string[]
   /** Learns what happens. */
   readonly onProgress: (text: string) => void
+  /** Is given all that is found so far, when a case has ended. */
+  readonly onCase?: (report: Report) => void
   /** Ends the run when it aborts; everything is put away all the same. */
   readonly signal: AbortSignal
 }
@@ -31,6 +33,7 @@ export async function run({
   node = [process.execPath],
   only,
   onProgress,
+  onCase = () => undefined,
   signal,
 }: RunOptions): Promise<Report> {
   if (process.platform !== 'linux') throw new Error('The benchmarks read /proc and need Linux')
@@ -48,12 +51,14 @@ export async function run({
       const stage = new Stage({ upstream, directory, rounds, quick, node, signal })
       try {
         const cases: CaseReport[] = []
+        const report = { started, rounds, quick, machine: describeMachine(node), versions: versions(), cases }
         for (const each of CASES.filter(({ name }) => only.length === 0 || only.includes(name))) {
           signal.throwIfAborted()
           onProgress(each.title)
           cases.push(await runCase(each, stage))
+          onCase(report)
         }
-        return { started, rounds, quick, machine: describeMachine(node), versions: versions(), cases }
+        return report
       } finally {
         await stage.close()
       }

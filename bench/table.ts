@@ -5,15 +5,19 @@ import type { ServerName } from './servers/server.js'
 
 /** The report as Markdown that can be read as it is. */
 export function tableOf(report: Report): string {
-  const { started, rounds, machine, versions, cases } = report
-  const heading = [
-    `${started.slice(0, 10)}, medians of ${rounds}. ${machine}. ${versions.join('; ')}.`,
-    'In parentheses: the mirror as a multiple of that server.',
-  ]
-  return [heading.join('\n'), ...cases.map(each => caseTable(each, report.quick))].join('\n\n') + '\n'
+  const { cases, quick } = report
+  return [headingOf(report), ...cases.map(each => caseTable(each, quick))].join('\n')
 }
 
-function caseTable({ title, rows, servers, skipped }: CaseReport, quick: boolean): string {
+/** When and where it was measured. */
+export function headingOf({ started, rounds, machine, versions }: Report): string {
+  return `${started.slice(0, 10)}, medians of ${rounds}. ${machine}. ${versions.join('; ')}.
+In parentheses: the mirror as a multiple of that server.
+`
+}
+
+/** The part of one case; with `quick` no figure means anything, and bars are left out. */
+export function caseTable({ title, rows, servers, skipped }: CaseReport, quick: boolean): string {
   const header = ['', ...servers, ...(quick ? [] : ['bar'])]
   const lines = rows.map(row => [
     `${row.name}, ${row.unit}`,
@@ -21,7 +25,8 @@ function caseTable({ title, rows, servers, skipped }: CaseReport, quick: boolean
     ...(quick ? [] : [row.bars.map(bar => verdictOf(row, bar)).join('; ')]),
   ])
   const notes = skipped.map(reason => `\nNot run: ${reason}.`)
-  return [`### ${title}`, '', ...(rows.length > 0 ? aligned([header, ...lines]) : []), ...notes].join('\n')
+  const table = rows.length > 0 ? aligned([header, ...lines]) : []
+  return [`### ${title}`, '', ...table, ...notes, ''].join('\n')
 }
 
 function cell(row: Row, server: ServerName): string {
@@ -38,7 +43,8 @@ function verdictOf(row: Row, bar: Bar): string {
   const { value, met } = verdict
   if (met) return `${wanted}: met, ${short(value)}`
   const limit = 'atLeast' in bar ? bar.atLeast : bar.atMost
-  return `${wanted}: **missed**, ${short(value)}, by ${Math.round(Math.abs(value / limit - 1) * 100)} %`
+  const by = `${Math.round(Math.abs(value / limit - 1) * 100)} %`
+  return `${wanted}: **missed**, ${short(value)}, by ${by}${bar.hurdle === undefined ? '' : ` (${bar.hurdle})`}`
 }
 
 function describe(bar: Bar, unit: string): string {

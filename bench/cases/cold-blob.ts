@@ -2,7 +2,7 @@ import type { Bar } from '../case.js'
 import { pull } from '../client/client.js'
 import { blobWanted } from '../client/wanted.js'
 import { MiB, newBlob } from '../content.js'
-import { cpuPerGiB, peakMemory, wallTime } from '../figures.js'
+import { cpuInAllPerGiB, cpuPerGiB, peakMemory, wallTime } from '../figures.js'
 import { sideBySide } from '../side-by-side.js'
 import type { Limits } from '../upstream/order.js'
 
@@ -12,15 +12,16 @@ interface ColdBlob {
   readonly limits: Limits
   readonly time: Bar[]
   readonly cpu: Bar[]
+  readonly cpuInAll: Bar[]
 }
 
 /** A large blob that nobody has asked for yet. */
-const coldBlob = ({ name, upstream: how, limits, time, cpu }: ColdBlob) =>
+const coldBlob = ({ name, upstream: how, limits, time, cpu, cpuInAll }: ColdBlob) =>
   sideBySide({
     name,
     title: `Cold large blob, upstream ${how}`,
     servers: ['mirror', 'distribution', 'nginx apr1', 'straight'],
-    figures: [wallTime(...time), cpuPerGiB(...cpu), peakMemory()],
+    figures: [wallTime(...time), cpuPerGiB(...cpu), cpuInAllPerGiB(...cpuInAll), peakMemory()],
     async prepare({ upstream, verify, sized }) {
       const size = sized({ full: 512 * MiB, quick: 9 * MiB })
       await upstream.limit(limits)
@@ -39,8 +40,22 @@ export const coldBlobUnlimited = coldBlob({
   name: 'cold-blob',
   upstream: 'unlimited',
   limits: {},
-  time: [{ against: 'distribution', atMost: 1 }],
-  cpu: [{ against: 'distribution', atMost: 1.2 }],
+  time: [
+    {
+      against: 'distribution',
+      atMost: 1,
+      hurdle:
+        'each byte is written, read back and hashed before its last ones go out; distribution passes it through',
+    },
+  ],
+  cpu: [
+    {
+      against: 'distribution',
+      atMost: 1.2,
+      hurdle: 'by then distribution has passed it through, and downloads it again to store it',
+    },
+  ],
+  cpuInAll: [{ against: 'distribution', atMost: 1.2 }],
 })
 
 export const coldBlobPerConnection = coldBlob({
@@ -53,4 +68,5 @@ export const coldBlobPerConnection = coldBlob({
     { against: 'nginx apr1', atMost: 1 / 4 },
   ],
   cpu: [],
+  cpuInAll: [],
 })

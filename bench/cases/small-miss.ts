@@ -14,7 +14,7 @@ export const smallMiss = sideBySide<number>({
       name: 'median latency',
       unit: 'ms',
       of: ({ done }) => done,
-      bars: [{ over: 'straight', atMost: 2 }],
+      bars: [{ over: 'straight', atMost: 2, hurdle: 'two more requests on the way, and looks at the disk' }],
     },
   ],
   async prepare({ upstream, verify, sized }) {

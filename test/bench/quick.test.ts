@@ -23,7 +23,17 @@ t.test(
   'every case gets the bytes that it asks for from every server that runs here',
   { ...(skip && { skip }) },
   async t => {
-    const report = await run({ ...inLittle, onProgress: text => t.comment(text) })
+    const ended: number[] = []
+    const report = await run({
+      ...inLittle,
+      onProgress: text => t.comment(text),
+      onCase: ({ cases }) => ended.push(cases.length),
+    })
+    t.same(
+      ended,
+      CASES.map((_, index) => index + 1),
+      'and tells of each when it has ended',
+    )
     t.same(
       report.cases.map(({ name }) => name),
       CASES.map(({ name }) => name),

@@ -48,6 +48,12 @@ t.test('a bar is judged by medians', async t => {
   t.equal(verdict({ against: 'nginx apr1', atMost: 1 }), undefined, 'not against what did not run')
 })
 
+t.test('a bar that is missed says what stands in the way, and one that is met does not', async t => {
+  const hurdle = 'a slow road'
+  t.match(tableOf(reportOf(rowOf({ atMost: 1, hurdle }))), '≤ 1 s: **missed**, 2, by 100 % (a slow road)')
+  t.notMatch(tableOf(reportOf(rowOf({ atMost: 2, hurdle }))), 'road')
+})
+
 t.test('the table has medians, ratios, what became of each bar, and what did not run', async t => {
   const table = tableOf(
     reportOf(
