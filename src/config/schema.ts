@@ -24,7 +24,7 @@ const tlsSchema = z
     certificate: path('PEM file with the certificate, followed by those that lead to its root.'),
     key: path("PEM file with the certificate's private key."),
     clientCa: path(
-      'PEM file with the authorities whose client certificates are accepted; such a client is the principal cert:<CN>.',
+      'PEM file with the authorities whose client certificates are accepted; such a client is the principal `cert:<CN>`.',
     ).exactOptional(),
   })
   .meta({ description: 'A certificate to serve with.' })
@@ -39,21 +39,21 @@ const grantSchema = z
       .min(1, { error: 'a list that is not empty' })
       .meta({
         description:
-          'User names, "*" for every logged-in user, "cert:<CN>" for a client certificate, or "anonymous".',
+          'User names, `"*"` for every logged-in user, `anonymous`, or `cert:<CN>` for a client certificate.',
       }),
-    addresses: list(addressRange)
-      .exactOptional()
-      .meta({ description: 'Client address ranges that the grant is limited to.' }),
+    addresses: list(addressRange).exactOptional().meta({
+      description: 'Client address ranges that it is limited to, such as `10.20.0.0/16`; left out: any.',
+    }),
     upstreams: list(text("an upstream's name"))
       .exactOptional()
       .meta({ description: 'Names of the upstreams it is about; left out: all.' }),
     repositories: list(repositoryPattern).min(1, { error: 'a list that is not empty' }).exactOptional().meta({
       description:
-        'Patterns of repositories: "*" within a path segment, "**" across segments; left out: all.',
+        'Patterns of repositories: `*` within a path segment, `**` across segments; left out: all.',
     }),
     actions: list(oneOf(ACTIONS))
       .min(1, { error: 'a list that is not empty' })
-      .meta({ description: 'What is allowed: pull, push, delete, catalog, status.' }),
+      .meta({ description: 'What is allowed.' }),
   })
   .meta({ description: 'One grant; what no grant allows is denied.' })
 
@@ -75,7 +75,7 @@ const credentialsSchema = z.strictObject({
     /^[\w+=,.@-]{2,64}$/.test(value),
   )
     .exactOptional()
-    .meta({ description: 'The name of the role session, as CloudTrail shows it.' }),
+    .meta({ description: 'The name of the role session, as CloudTrail shows it; left out: `ecr-mirror`.' }),
 })
 
 const createRepositoriesSchema = z.strictObject({
@@ -94,7 +94,7 @@ const createRepositoriesSchema = z.strictObject({
       type: oneOf(['AES256', 'KMS', 'KMS_DSSE']).meta({ description: 'How images are encrypted.' }),
       key: text('the ARN, id or alias of a KMS key', value => /^[\w:/-]{1,2048}$/.test(value))
         .exactOptional()
-        .meta({ description: 'The KMS key.' }),
+        .meta({ description: 'The KMS key: ARN, id or alias.' }),
     })
     .exactOptional()
     .meta({ description: "Their encryption; left out: ECR's own." }),
@@ -104,7 +104,7 @@ const createRepositoriesSchema = z.strictObject({
       text('an AWS tag value of at most 256 characters', value => /^[^\p{C}]{0,256}$/u.test(value)),
     )
     .default({})
-    .meta({ description: 'Their AWS resource tags.' }),
+    .meta({ description: 'Their AWS resource tags, by key; left out: none.' }),
 })
 
 const upstreamSchema = z
@@ -112,13 +112,13 @@ const upstreamSchema = z
     name: text(
       'a name such as main or eu-west, in lower case, which does not look like a host',
       value => /^[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*$/.test(value) && value !== 'localhost',
-    ).meta({ description: 'Its name; clients may write <mirror>/<name>/<repository>.' }),
+    ).meta({ description: 'Its name; clients may write `<mirror>/<name>/<repository>`.' }),
     host: parsed(
       'an ECR host such as 123456789012.dkr.ecr.us-east-1.amazonaws.com, or public.ecr.aws',
       value => (parseEcrHost(value.toLowerCase()) ? value.toLowerCase() : undefined),
-    ).meta({ description: 'An ECR host of any partition, or public.ecr.aws.' }),
+    ).meta({ description: 'An ECR host of any partition, or `public.ecr.aws`.' }),
     default: z.boolean({ error: 'true or false' }).default(false).meta({
-      description: 'Whether <mirror>/<repository> means this upstream; the only upstream is the default.',
+      description: 'Whether `<mirror>/<repository>` means this one; the only one is the default.',
     }),
     repositoryPrefix: text(
       'a path such as docker-hub, without a slash at its ends',
@@ -126,23 +126,24 @@ const upstreamSchema = z
     )
       .default('')
       .meta({
-        description: 'Put before every repository upstream, e.g. docker-hub for a pull-through-cache rule.',
+        description:
+          'Put before every repository upstream, such as `docker-hub` for a pull-through-cache rule.',
       }),
     serves: list(hostAndPort)
-      .default([])
-      .meta({ description: 'Further names in ns= or Host that mean this upstream, e.g. docker.io.' }),
+      .prefault([])
+      .meta({ description: 'Further names in `ns` or Host that mean this one, such as `docker.io`.' }),
     credentials: credentialsSchema
       .prefault({})
       .meta({ description: 'Where its AWS credentials come from; left out: the AWS default chain.' }),
     endpoint: origin.exactOptional().meta({
-      description: 'Where to connect instead of https://<host>; the Host header and SNI stay <host>.',
+      description: 'Where to connect instead of `https://<host>`; Host header and SNI stay `<host>`.',
     }),
     apiEndpoint: origin
       .exactOptional()
-      .meta({ description: "The ECR API; left out: AWS_ENDPOINT_URL_ECR, otherwise AWS's own." }),
+      .meta({ description: "The ECR API; left out: `AWS_ENDPOINT_URL_ECR`, otherwise AWS's own." }),
     redirectHosts: list(hostPattern).exactOptional().meta({
       description:
-        "Hosts (host or host:port, * for a part of one label) that blobs may be redirected to; one with a port may be plain http. Left out: the region's layer bucket.",
+        "Hosts (host or host:port, `*` for a part of one label) that blobs may be redirected to; one with a port may be plain HTTP. Left out: the region's layer bucket, or ECR Public's CloudFront hosts.",
     }),
     createRepositories: createRepositoriesSchema.exactOptional().meta({
       description: 'The repositories that a push creates where they are missing; left out: none.',
@@ -163,18 +164,20 @@ const upstreamSchema = z
 
 const cacheSchema = z
   .strictObject({
-    directory: path('Directory of the cache; one mirror owns it.'),
+    directory: path(
+      'Its directory; one mirror owns it. The image has `/var/cache/ecr-mirror` to mount a volume on.',
+    ),
     maxSize: size.prefault('100GiB').meta({ description: 'How much of the disk blobs may take.' }),
     minFree: freeSpace
       .prefault('5%')
       .meta({ description: 'What of the disk is left free, as a size or a share.' }),
     verify: oneOf(['first', 'always', 'never']).default('first').meta({
       description:
-        'Whether stored bytes are hashed while they are served: the first time since the start or since the file changed, every time, or never.',
+        'Whether stored bytes are hashed while they are served; `first`: the first time since the start or since the file changed.',
     }),
     fillOnRange: oneOf(['auto', 'always', 'never']).default('auto').meta({
       description:
-        'Whether a range of a blob that is not stored fetches all of it. auto: when it begins at the start or reaches to the end; clients that pull lazily ask for bounded ranges elsewhere.',
+        'Whether a range of a blob that is not stored fetches all of it; `auto`: when it begins at the start or reaches to the end, since clients that pull lazily ask for bounded ranges elsewhere.',
     }),
     download: z
       .strictObject({
@@ -188,7 +191,7 @@ const cacheSchema = z
     scrub: z
       .strictObject({
         every: durationOrNever.prefault('24h').meta({
-          description: 'How long after a pass over all stored blobs the next one begins; may be never.',
+          description: 'How long after a pass over all stored blobs the next one begins; may be `never`.',
         }),
         rate: rate
           .prefault('20MiB/s')
@@ -203,9 +206,11 @@ const cacheSchema = z
         }),
         immutable: list(text('a pattern of tags such as v*', value => /^[\w.*-]{1,128}$/.test(value)))
           .default([])
-          .meta({ description: 'Patterns of tags that never move: of those it is asked once.' }),
+          .meta({
+            description: 'Patterns of tags that never move, such as `v*`: of those it is asked once.',
+          }),
         staleFor: durationOrForever.prefault('24h').meta({
-          description: 'How much longer it may be used while the upstream cannot be asked; may be forever.',
+          description: 'How much longer it may be used while the upstream cannot be asked; may be `forever`.',
         }),
       })
       .prefault({})
@@ -216,7 +221,7 @@ const cacheSchema = z
           .prefault('1h')
           .meta({ description: 'How long a proof that a repository contains a digest holds.' }),
         staleFor: durationOrForever.prefault('24h').meta({
-          description: 'How much longer it may be used while the upstream cannot be asked; may be forever.',
+          description: 'How much longer it may be used while the upstream cannot be asked; may be `forever`.',
         }),
       })
       .prefault({})
@@ -230,13 +235,13 @@ const SOME_UPSTREAM = 'a list of at least one upstream; for a quick start: --reg
 export const settingsSchema = z.strictObject({
   listen: oneOrMore(listenAddress)
     .prefault('0.0.0.0:5000')
-    .meta({ description: 'Where clients connect, HOST:PORT or a list of them.' }),
+    .meta({ description: 'Where clients connect, `HOST:PORT` or a list of them.' }),
   publicUrl: origin.exactOptional().meta({
     description: 'The URL that clients know the mirror by; used only where an absolute URL is unavoidable.',
   }),
   trustedProxies: list(addressRange)
     .default([])
-    .meta({ description: 'Address ranges whose X-Forwarded-For counts; nobody by default.' }),
+    .meta({ description: 'Address ranges whose `X-Forwarded-For` counts; nobody by default.' }),
   tls: oneOrMore(tlsSchema).default([]).meta({
     description: 'The certificate to serve with, or a list chosen from by server name; left out: plain HTTP.',
   }),
@@ -244,7 +249,7 @@ export const settingsSchema = z.strictObject({
     .strictObject({
       listen: listenAddress
         .prefault('127.0.0.1:5001')
-        .meta({ description: 'Where /livez, /readyz, /metrics and /status are served.' }),
+        .meta({ description: 'Where `/livez`, `/readyz`, `/metrics` and `/status` are served.' }),
     })
     .prefault({})
     .meta({ description: 'The port for whoever runs the mirror.' }),
@@ -261,7 +266,7 @@ export const settingsSchema = z.strictObject({
     .meta({ description: 'Grants. Left out: every user may pull and push on every upstream.' }),
   upstreams: list(upstreamSchema, SOME_UPSTREAM)
     .min(1, { error: SOME_UPSTREAM })
-    .meta({ description: 'The registries behind the mirror.' }),
+    .meta({ description: 'The registries behind the mirror, at least one.' }),
   cache: cacheSchema.exactOptional(),
   uploads: z
     .strictObject({
@@ -272,7 +277,7 @@ export const settingsSchema = z.strictObject({
         .exactOptional()
         .meta({
           description:
-            'Seals upload sessions; replicas share it. Left out: a random one, so that a restart ends pushes in progress.',
+            'Seals upload sessions; at least 16 characters; replicas share it. Left out: a random one, so that a restart ends pushes in progress.',
         }),
     })
     .prefault({})
@@ -292,7 +297,7 @@ export const settingsSchema = z.strictObject({
         .meta({ description: 'The least severe level that is logged.' }),
       format: oneOf(['json', 'pretty'])
         .exactOptional()
-        .meta({ description: 'json or pretty; left out: pretty on a terminal.' }),
+        .meta({ description: 'How it is written; left out: `pretty` on a terminal, else `json`.' }),
     })
     .prefault({})
     .meta({ description: 'The log, on standard output.' }),
@@ -307,7 +312,7 @@ export const settingsSchema = z.strictObject({
         .meta({ description: 'Open client connections; more are refused.' }),
       maxConnectionsPerAddress: wholeNumber(1).default(2000).meta({
         description:
-          'The same of one address, or of one /64 of IPv6; not of trustedProxies, which many clients come from.',
+          'The same of one address, or of one /64 of IPv6; not of `trustedProxies`, which many clients come from.',
       }),
       maxFills: wholeNumber(1)
         .default(256)
@@ -315,9 +320,9 @@ export const settingsSchema = z.strictObject({
       maxUpstreamConnections: wholeNumber(1)
         .default(128)
         .meta({ description: 'Connections to one host of an upstream or its storage; more requests wait.' }),
-      maxManifestMemory: manifestMemory
-        .prefault('256MiB')
-        .meta({ description: 'Manifests and listings held in memory at once; more are answered 503.' }),
+      maxManifestMemory: manifestMemory.prefault('256MiB').meta({
+        description: 'Manifests and listings held in memory at once, at least 16MiB; more are answered 503.',
+      }),
       idleTimeout: duration
         .prefault('60s')
         .meta({ description: 'How long a connection may make no progress.' }),
@@ -329,7 +334,7 @@ export const settingsSchema = z.strictObject({
         .meta({ description: 'How long requests may go on after SIGTERM.' }),
     })
     .prefault({})
-    .meta({ description: 'Bounds; durations are such as 500ms, 25s or 10m.' }),
+    .meta({ description: 'Bounds.' }),
 })
 
 /** The settings as the schema gives them: complete with defaults, durations in milliseconds. */
