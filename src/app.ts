@@ -37,7 +37,9 @@ export interface App {
   readonly operationsUrl: string
   /** Puts another configuration in force for the requests to come. Throws, and changes nothing, when it cannot be. */
   reload(config: Config): Promise<void>
-  /** Takes no more requests, lets those in flight end until `signal` aborts, and frees everything. */
+  /** Goes on serving, but says that it is about to end: in `/readyz`, and to each client with its next answer. */
+  retire(): void
+  /** Takes no more connections, lets requests in flight end until `signal` aborts, and frees everything. */
   close(signal?: AbortSignal): Promise<void>
 }
 
@@ -89,10 +91,10 @@ export async function createApp(
     isOperator: socket => door.isOperator(socket),
   })
 
-  let draining = false
+  let retired = false
   const operations = Fastify({ logger: false })
   health(operations, {
-    isDraining: () => draining,
+    isDraining: () => retired,
     checks: () => checksOf(rules.current.upstreams, opened, audit.state),
   })
   const metrics = createMetrics()
@@ -109,8 +111,8 @@ export async function createApp(
   if (opened) control(commands, opened)
 
   const closeParts = async (): Promise<void> => {
-    door.close()
-    await Promise.all([api.close(), operations.close(), commands.close(), rules.close()])
+    door.cut()
+    await Promise.all([api.close(), commands.close(), rules.close()])
     trail.close()
     await Promise.all([opened?.close(), audit.close()])
   }
@@ -123,10 +125,15 @@ export async function createApp(
   const ports = portless
     ? noPorts
     : await openPorts(config, api, operations, budgets, log).catch(async (error: unknown) => {
-        await closeParts()
+        await Promise.all([closeParts(), operations.close()])
         throw error
       })
   if (!portless) prepareTokens(rules.current)
+
+  const retire = (): void => {
+    retired = true
+    for (const listener of ports.data) listener.retire()
+  }
 
   return {
     urls: ports.data.map(({ url }) => url),
@@ -145,17 +152,29 @@ export async function createApp(
       for (const warning of remade.warnings) log.warn(warning)
       prepareTokens(remade)
     },
+    retire,
     async close(signal) {
-      draining = true
-      const cut = (): void => ports.data.forEach(listener => listener.cut())
-      signal?.addEventListener('abort', cut, { once: true })
-      if (signal?.aborted) cut()
-      await Promise.all(ports.data.map(listener => listener.drain()))
-      signal?.removeEventListener('abort', cut)
-      await ports.operations?.drain()
+      retire()
+      await ended([...ports.data, door], signal)
       await closeParts()
+      // Last of all, so that whoever watches the mirror sees it to its end.
+      if (ports.operations) await ended([ports.operations], signal)
+      await operations.close()
     },
   }
+}
+
+/** Lets what came in by some ways end, and cuts what has not when `signal` aborts. */
+async function ended(
+  ways: readonly Pick<Listener, 'drain' | 'cut'>[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const cut = (): void => ways.forEach(way => way.cut())
+  signal?.addEventListener('abort', cut, { once: true })
+  const drained = Promise.all(ways.map(way => way.drain()))
+  if (signal?.aborted) cut()
+  await drained
+  signal?.removeEventListener('abort', cut)
 }
 
 interface OpenPorts {
@@ -200,7 +219,7 @@ async function openPorts(
     })
     return { data: opened, operations: operationsListener }
   } catch (error) {
-    await Promise.all(opened.map(listener => listener.drain()))
+    await ended(opened, AbortSignal.abort())
     throw error
   }
 }

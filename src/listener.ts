@@ -32,6 +32,8 @@ export interface Listener {
   /** Where it listens, with the port that was given where 0 was asked for. */
   readonly url: string
   useCertificates(certificates: Certificates): void
+  /** Goes on as before, but has every connection end with its next answer, so that clients connect anew, elsewhere. */
+  retire(): void
   /** Takes no more connections; resolves when the last request has been answered. */
   drain(): Promise<void>
   /** Ends what is still going on. */
@@ -88,16 +90,23 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
   /** Connections that speak HTTP, each with the requests it waits for answers to. */
   const connections = new Map<Duplex, Pipeline>()
-  let draining = false
+  /** All there are, also those that have not got through the handshake of TLS, which Node's own cut spares. */
+  const sockets = new Set<Socket>()
+  let retired = false
 
   server.on('connection', (socket: Socket) => {
-    if (!room.admit(socket)) socket.destroy()
+    if (!room.admit(socket)) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
   })
   server.on(tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
     connections.set(
       socket,
       new Pipeline((request, response) => {
-        if (draining) response.shouldKeepAlive = false
+        if (retired) response.shouldKeepAlive = false
         onRequest(request, response)
       }),
     )
@@ -145,6 +154,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const bound = server.address()
   const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port
 
+  function retire(): void {
+    retired = true
+    for (const pipeline of connections.values()) pipeline.endAfterThis()
+  }
+
   function closeIdle(): void {
     for (const [socket, pipeline] of connections) if (pipeline.isEmpty) socket.destroy()
   }
@@ -155,10 +169,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       certificates = fresh
       tls?.setSecureContext(fresh.fallback)
     },
+    retire,
     drain: () =>
       new Promise(resolve => {
-        draining = true
-        for (const pipeline of connections.values()) pipeline.endAfterThis()
+        retire()
         // Node's own closeIdleConnections() spares connections on which nothing was ever sent.
         const looking = setInterval(closeIdle, DRAIN_INTERVAL)
         server.close(() => {
@@ -167,6 +181,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         })
         closeIdle()
       }),
-    cut: () => server.closeAllConnections(),
+    cut: () => {
+      for (const socket of sockets) socket.destroy()
+    },
   }
 }

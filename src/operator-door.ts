@@ -1,6 +1,7 @@
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
+import { onceOver } from './registry/once-over.js'
 
 /**
  * The way in for whoever runs the mirror: the socket in the cache directory, which the system opens to nobody but the
@@ -12,18 +13,26 @@ export interface OperatorDoor {
   isOperator(socket: Duplex): boolean
   /** Answers requests from now on. */
   open(onRequest: RequestListener): void
+  /** Refuses requests from now on; resolves when the last one before has been answered. */
+  drain(): Promise<void>
   /** Ends every connection; more are not taken. */
-  close(): void
+  cut(): void
 }
 
 export function createOperatorDoor(): OperatorDoor {
   const sockets = new Set<Duplex>()
-  let answer: RequestListener | undefined
+  const inFlight = new Set<ServerResponse>()
+  let answer: RequestListener = refuse('The mirror is starting.')
+  let onDrained = (): void => undefined
   let closed = false
   // It listens nowhere: the lock of the cache directory does.
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 0 }, (request, response) => {
-    if (answer) answer(request, response)
-    else response.writeHead(503).end()
+    inFlight.add(response)
+    onceOver(request, response, () => {
+      inFlight.delete(response)
+      if (inFlight.size === 0) onDrained()
+    })
+    answer(request, response)
   })
   return {
     admit(socket) {
@@ -38,9 +47,24 @@ export function createOperatorDoor(): OperatorDoor {
     },
     isOperator: socket => sockets.has(socket),
     open: onRequest => void (answer = onRequest),
-    close() {
+    drain: () =>
+      new Promise(resolve => {
+        answer = refuse('The mirror is ending.')
+        if (inFlight.size === 0) resolve()
+        else onDrained = resolve
+      }),
+    cut() {
       closed = true
       for (const socket of sockets) socket.destroy()
     },
+  }
+}
+
+/** Says so in the words of the registry API, which the commands understand. */
+function refuse(message: string): RequestListener {
+  return (_request, response) => {
+    response.shouldKeepAlive = false
+    response.writeHead(503, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ errors: [{ code: 'UNAVAILABLE', message }] }))
   }
 }

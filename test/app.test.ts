@@ -63,6 +63,54 @@ t.test('a drain lets transfers end, says so in /readyz, and then everything is f
   await t.rejects(fetch(`${app.operationsUrl}/livez`))
 })
 
+t.test('a retired mirror is not ready, serves on, and sends its clients elsewhere', async t => {
+  const { app, url, ecr, fetch: get } = await startMirror(t, { ecr: { knobs: OPEN_LAYERS } })
+  const { digest } = await ecr.putBlob('team/app', randomBytes(10_000))
+  await ecr.putImage('team/app', 'v1')
+  t.equal((await get('/v2/')).headers.get('connection'), 'keep-alive')
+  app.retire()
+  const answer = await fetch(`${app.operationsUrl}/readyz`)
+  t.equal(answer.status, 503)
+  t.match(await answer.json(), { ready: false, draining: true, reasons: ['draining'] })
+  t.equal((await fetch(`${app.operationsUrl}/livez`)).status, 200)
+  const requests = [
+    ['GET', '/v2/', 200],
+    ['GET', '/v2/team/app/manifests/v1', 200],
+    ['HEAD', `/v2/team/app/blobs/${digest}`, 200],
+    ['GET', `/v2/team/app/blobs/${digest}`, 200],
+    ['GET', '/v2/team/app/tags/list', 200],
+    ['GET', '/v2/team/app/manifests/none', 404],
+    ['POST', '/v2/team/app/blobs/uploads/', 202],
+  ] as const
+  for (const [method, path, status] of requests) {
+    const { headers, ...served } = await ask(url + path, {
+      method,
+      headers: { authorization, connection: 'keep-alive' },
+    })
+    t.match(
+      { ...served, connection: headers.connection },
+      { status, connection: 'close' },
+      `${method} ${path}`,
+    )
+  }
+})
+
+t.test(
+  'a client of the operations port that reads nothing does not keep the mirror from its end',
+  async t => {
+    const { app } = await startMirror(t)
+    const stuck = new Connection(app.operationsUrl)
+    t.teardown(() => stuck.socket.destroy())
+    stuck.socket.pause()
+    // More answers than the buffers between the two hold.
+    for (let sent = 0; sent < 100; sent++)
+      stuck.socket.write('GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n'.repeat(90))
+    await pause(500)
+    await app.close(AbortSignal.timeout(500))
+    await t.rejects(fetch(`${app.operationsUrl}/livez`))
+  },
+)
+
 t.test('a drain that takes too long cuts what is left', async t => {
   const { app, url, ecr } = await startMirror(t, { ecr: { knobs: OPEN_LAYERS } })
   const { digest } = await ecr.putBlob('team/app', randomBytes(2_000_000))

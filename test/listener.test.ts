@@ -275,6 +275,62 @@ t.test('draining: requests in flight end, everything else ends now, nobody comes
   await drained
 })
 
+t.test('retired: it goes on taking connections, and each ends with its next answer', async t => {
+  let finish = (): void => undefined
+  const listener = await open(t, (request, response) => {
+    if (request.url === '/waits') finish = () => response.end('finished')
+    else if (request.url === '/begun') {
+      response.write('begun')
+      finish = () => response.end('finished')
+    } else response.end('ok')
+  })
+  const [waiting, idle, begun] = [new Client(listener), new Client(listener), new Client(listener)]
+  idle.socket.write(get('/'))
+  await idle.seen('ok')
+  waiting.socket.write(get('/waits'))
+  await pause(100)
+  const finishWaiting = finish
+  begun.socket.write(get('/begun'))
+  await begun.seen('begun')
+  listener.retire()
+
+  finishWaiting()
+  t.match(await waiting.closed, /Connection: close[\s\S]*finished$/, 'of one that waits for an answer')
+  idle.socket.write(get('/'))
+  t.match(
+    await idle.closed,
+    /Connection: keep-alive[\s\S]*Connection: close[\s\S]*ok$/,
+    'of one that was idle',
+  )
+  finish()
+  await begun.seen('finished')
+  begun.socket.write(get('/'))
+  t.match(await begun.closed, /finished[\s\S]*Connection: close[\s\S]*ok$/, 'of one that was promised more')
+  const late = new Client(listener)
+  late.socket.write(get('/'))
+  t.match(
+    await late.closed,
+    /^HTTP\/1\.1 200[\s\S]*Connection: close[\s\S]*ok$/,
+    'and of one that came later',
+  )
+})
+
+t.test('cut ends also what has not got through the handshake of TLS', async t => {
+  const certificate = makeCertificate(t.testdir({}), 'one.test')
+  const listener = await open(t, () => undefined, {
+    certificates: await readCertificates([certificate]),
+    limits: { headersTimeout: 600_000 },
+  })
+  const silent = new Client(listener)
+  await once(silent.socket, 'connect')
+  silent.socket.write(Buffer.from([22, 3, 1]))
+  await pause(100)
+  const drained = listener.drain()
+  listener.cut()
+  await drained
+  t.equal(await silent.closed, '')
+})
+
 t.test('cut ends what is still going on', async t => {
   const listener = await open(t, (_request, response) => void response.write('begun'))
   const client = new Client(listener)

@@ -42,7 +42,12 @@ export async function startMirror(
     [...node, MAIN, 'serve', '--config', config],
     directory,
     output => LISTENING.test(output),
-    { AWS_ACCESS_KEY_ID: 'AKIDBENCHMARK', AWS_SECRET_ACCESS_KEY: 'secret-of-the-benchmark' },
+    {
+      AWS_ACCESS_KEY_ID: 'AKIDBENCHMARK',
+      AWS_SECRET_ACCESS_KEY: 'secret-of-the-benchmark',
+      // No balancer is to notice that it ends.
+      ECR_MIRROR_LIMITS_DRAINDELAY: '0s',
+    },
   )
   const [, hostname = '', port] = LISTENING.exec(await output()) ?? []
   return {

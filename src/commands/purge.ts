@@ -6,6 +6,7 @@ import { OciError } from '../oci/error.js'
 import { parseImageName } from '../oci/image-name.js'
 import { PurgeAnswer } from '../operations/control.js'
 import type { PurgeTarget } from '../store/purge.js'
+import { ociErrorIn } from '../upstream/dialect.js'
 import { createUpstreamTable } from '../upstream/upstream-table.js'
 import { inUnits } from './in-units.js'
 import { reachOwner } from './owner.js'
@@ -32,10 +33,12 @@ export async function purgeImages(
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(target),
       })
-      const body: unknown = await answer.body.json()
-      if (answer.statusCode !== 200)
-        throw new CommandError(`${name} could not be dropped; the mirror's log says why`, EXIT.failed)
-      const { found, files, bytes } = PurgeAnswer.parse(body)
+      const text = await answer.body.text()
+      if (answer.statusCode !== 200) {
+        const reason = ociErrorIn(text)?.message ?? "the mirror's log says why"
+        throw new CommandError(`${name} could not be dropped: ${reason}`, EXIT.failed)
+      }
+      const { found, files, bytes } = PurgeAnswer.parse(JSON.parse(text))
       if (!found) absent++
       stdout.write(
         found ? `${name}: dropped, ${files} files, ${inUnits(bytes)}\n` : `${name}: not in the cache\n`,

@@ -63,8 +63,8 @@ export async function run(
     .allowExcessArguments()
     .action(async (flags: Flags, command: Command) => {
       refuseArguments(command.args, program)
-      await (await import('./serve.js')).serve(flags, surroundings, createApp)
-      exitCode = undefined
+      const started = await (await import('./serve.js')).serve(flags, surroundings, createApp)
+      if (started) exitCode = undefined
     })
 
   program

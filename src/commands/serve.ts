@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { Flags } from '../config/flags.js'
 import { loadConfig } from '../config/load.js'
@@ -12,7 +13,9 @@ export interface App {
   readonly urls: readonly string[]
   /** Takes over what may change at run time, as a whole; throws and changes nothing when it cannot. */
   reload(config: Config): Promise<void>
-  /** Takes no new requests, lets those in flight end until `signal` aborts, and frees everything. */
+  /** Goes on serving, but tells balancers and clients to go elsewhere. */
+  retire(): void
+  /** Takes no more connections, lets requests in flight end until `signal` aborts, and frees everything. */
   close(signal?: AbortSignal): Promise<void>
 }
 
@@ -27,9 +30,20 @@ const LAST_RESORT_MS = 2000
 
 /**
  * Starts the mirror; a signal ends the process later. SIGTERM and SIGINT drain within `limits.drainTimeout`,
- * a second one ends at once; SIGHUP reloads. Throws a ConfigError, or what kept the mirror from starting.
+ * a second one ends at once; SIGHUP reloads. Gives false when it was to end before it had started. Throws a ConfigError,
+ * or what kept the mirror from starting.
  */
-export async function serve(flags: Flags, surroundings: Surroundings, createApp: CreateApp): Promise<void> {
+export async function serve(
+  flags: Flags,
+  surroundings: Surroundings,
+  createApp: CreateApp,
+): Promise<boolean> {
+  // The first process of a container hears only of signals that it listens for.
+  const interrupted = new Promise<false>(resolve => surroundings.onInterrupt(() => resolve(false)))
+  return Promise.race([start(flags, surroundings, createApp), interrupted])
+}
+
+async function start(flags: Flags, surroundings: Surroundings, createApp: CreateApp): Promise<true> {
   const { env, stdout, onHangup } = surroundings
   const hangups: { reloader?: Reloader } = {}
   // From the start, since without a listener SIGHUP would end the process.
@@ -52,13 +66,14 @@ export async function serve(flags: Flags, surroundings: Surroundings, createApp:
   const line = `ecr-mirror listens on ${app.urls.join(' and ')}; log in with: ${loginCommand(app.urls, config)}`
   if (format === 'pretty') stdout.write(`${line}\n`)
   else log.info({ listen: app.urls }, line)
+  return true
 }
 
 function closeOnSignal(app: App, reloader: Reloader, log: Log): void {
-  const patience = reloader.current.limits.drainTimeout
+  const { drainDelay, drainTimeout } = reloader.current.limits
   closeWithGrace(
     {
-      delay: patience + LAST_RESORT_MS,
+      delay: drainTimeout + LAST_RESORT_MS,
       skip: ['SIGHUP'],
       logger: false,
       onSecondSignal: signal => log.warn(`${signal} again: ending at once`),
@@ -68,7 +83,15 @@ function closeOnSignal(app: App, reloader: Reloader, log: Log): void {
     async ({ signal, err }) => {
       if (err) log.fatal({ err }, 'unexpected error: ending')
       else log.info(`${signal ?? 'end'}: draining`)
-      await Promise.all([reloader.close(), app.close(AbortSignal.timeout(patience))])
+      const cut = AbortSignal.timeout(drainTimeout)
+      const reloaderClosed = reloader.close()
+      // What sends SIGTERM may have put a balancer in front; whoever types Ctrl-C does not want to wait for one.
+      if (signal === 'SIGTERM') {
+        app.retire()
+        await pause(drainDelay, undefined, { signal: cut }).catch(() => undefined)
+        log.info('no more connections are taken')
+      }
+      await Promise.all([reloaderClosed, app.close(cut)])
       log.info('ended')
     },
   )

@@ -329,9 +329,13 @@ export const settingsSchema = z.strictObject({
       headersTimeout: duration
         .prefault('10s')
         .meta({ description: 'How long a client may take to send the headers of a request.' }),
+      drainDelay: duration.prefault('5s').meta({
+        description:
+          'How long, of drainTimeout, connections are still taken after SIGTERM while /readyz says 503, for balancers to notice.',
+      }),
       drainTimeout: duration
         .prefault('25s')
-        .meta({ description: 'How long requests may go on after SIGTERM.' }),
+        .meta({ description: 'How long requests may go on after SIGTERM; then they are cut.' }),
     })
     .prefault({})
     .meta({ description: 'Bounds.' }),

@@ -17,14 +17,18 @@ export interface HealthOptions {
 
 /**
  * `/livez`: the process answers; it never depends on AWS, since a restart mends nothing there. `/readyz`: it can do its
- * job now, with each check; 503 when it cannot, or is about to end.
+ * job now, with each check; 503 with the `reasons` when it cannot, or is about to end.
  */
 export function health(app: FastifyInstance, { isDraining, checks }: HealthOptions): void {
   app.get('/livez', async () => ({ live: true }))
   app.get('/readyz', async (_request, reply) => {
     const draining = isDraining()
     const all = await checks()
-    const ready = !draining && all.every(check => check.ok)
-    return reply.code(ready ? 200 : 503).send({ ready, draining, checks: all })
+    const reasons = [
+      ...(draining ? ['draining'] : []),
+      ...all.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`),
+    ]
+    const ready = reasons.length === 0
+    return reply.code(ready ? 200 : 503).send({ ready, draining, reasons, checks: all })
   })
 }

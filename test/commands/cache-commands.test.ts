@@ -123,6 +123,24 @@ function askedFor(ecr: Ecr, since: number, size: number): number {
   }, 0)
 }
 
+t.test('a mirror that ends lets what commands have begun end, and refuses the rest in words', async t => {
+  const { ecr, app, command } = await start(t)
+  const { blobs } = await putIndex(ecr, 'team/app', '1')
+  ecr.knobs.s3.slow = 300_000
+  const warming = command('warm', 'team/app:1')
+  await ecr.arrived({ at: 's3' }, 3)
+  const closed = app.close(AbortSignal.timeout(30_000))
+  t.match(await command('purge', 'team/app:1'), {
+    code: 1,
+    err: /could not be dropped: The mirror is ending\./,
+  })
+  const { code, out, err } = await warming
+  t.equal(code, 1)
+  t.equal([...out.matchAll(/sha256:\w+… +.*fetched/g)].length, 3, 'those that were being fetched')
+  t.equal([...err.matchAll(/The mirror is ending\./g)].length, blobs.length - 3, 'the others')
+  await closed
+})
+
 t.test('warm that is interrupted goes on where it stopped', { timeout: 120_000 }, async t => {
   for (const running of [true, false]) {
     const { ecr, app, command, configFile, directory, log } = await start(t)

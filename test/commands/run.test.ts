@@ -111,7 +111,8 @@ t.test('healthcheck asks the operations port', async t => {
 })
 
 t.test('serve says where it listens and how to log in, and SIGTERM ends it with 0', async t => {
-  const { child, ended, seen } = start(t, QUICK, { env: { ...USERS, ECR_MIRROR_LOG_FORMAT: 'pretty' } })
+  const env = { ...USERS, ECR_MIRROR_LOG_FORMAT: 'pretty', ECR_MIRROR_LIMITS_DRAINDELAY: '0s' }
+  const { child, ended, seen } = start(t, QUICK, { env })
   const [, url] = await seen(
     /ecr-mirror listens on (http:\S+:\d+); log in with: docker login -u ci 127\.0\.0\.1:\d+\n/,
   )
@@ -136,9 +137,45 @@ t.test('requests still in flight after the drain are cut; a second signal does n
   t.equal(await patient.body, 'cut')
   t.equal((await patient.ended).code, 0)
 
+  const impatient = await held('0s')
+  t.equal(await impatient.body, 'cut')
+  t.equal((await impatient.ended).code, 0)
+
   const hurried = await held('1h')
   hurried.child.kill('SIGTERM')
   t.equal((await hurried.ended).code, 1)
+})
+
+t.test('between SIGTERM and its end the mirror is retired and takes connections still', async t => {
+  const env = { ...USERS, ECR_MIRROR_LIMITS_DRAINDELAY: '2s' }
+  const { child, ended, seen } = start(t, QUICK, { env })
+  const [, url = ''] = await seen(/"listen":\["(http:[^"]+)"\]/)
+  child.kill('SIGTERM')
+  await seen(/SIGTERM: draining[\s\S]*retired/)
+  t.equal((await fetch(`${url}/livez`)).status, 200)
+  const { code, out } = await ended
+  t.equal(code, 0)
+  t.match(out, /retired[\s\S]*no more connections are taken[\s\S]*ended/)
+})
+
+t.test('Ctrl-C waits for no balancer', async t => {
+  const env = { ...USERS, ECR_MIRROR_LIMITS_DRAINDELAY: '10m', ECR_MIRROR_LIMITS_DRAINTIMEOUT: '10m' }
+  const { child, ended, seen } = start(t, QUICK, { env })
+  await seen(/listens on/)
+  child.kill('SIGINT')
+  const { code, out } = await ended
+  t.equal(code, 0)
+  t.match(out, /SIGINT: draining[\s\S]*ended/)
+})
+
+t.test('a mirror that is to end before it has started ends with 0', async t => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const env = { ...USERS, ECR_MIRROR_PUBLICURL: 'http://never-starts' }
+    const { child, ended, seen } = start(t, QUICK, { env })
+    await seen(/starting/)
+    child.kill(signal)
+    t.match(await ended, { code: 0, err: '' }, signal)
+  }
 })
 
 t.test('SIGHUP reloads, and what cannot be used leaves the old in force', async t => {

@@ -3,7 +3,10 @@ import { readFile } from 'node:fs/promises'
 import { run } from '../../src/commands/run.js'
 
 // The commands as a process of their own, with a server in the place of the mirror that is small enough to be told
-// what to do: it holds every request for /hold until it is cut, and refuses users files that say so.
+// what to do: it holds every request for /hold until it is cut, refuses users files that say so, and under one
+// name never comes to listen.
+const NEVER_STARTS = 'http://never-starts'
+
 const exitCode = await run(
   process.argv.slice(2),
   {
@@ -16,7 +19,11 @@ const exitCode = await run(
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, listener)
     },
   },
-  async config => {
+  async (config, { log }) => {
+    if (config.publicUrl === NEVER_STARTS) {
+      log.info('starting')
+      await new Promise(resolve => setTimeout(resolve, 600_000))
+    }
     const server = createServer((request, response) => {
       if (request.url === '/throw')
         setImmediate(() => {
@@ -34,10 +41,12 @@ const exitCode = await run(
         if (users.htpasswd && (await readFile(users.htpasswd, 'utf8')) === 'bad')
           throw new Error('bad users file')
       },
+      retire: () => log.info('retired'),
       close: signal =>
         new Promise(resolve => {
           server.close(() => resolve())
-          signal?.addEventListener('abort', () => server.closeAllConnections())
+          if (signal?.aborted) server.closeAllConnections()
+          else signal?.addEventListener('abort', () => server.closeAllConnections())
         }),
     }
   },

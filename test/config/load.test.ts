@@ -64,6 +64,7 @@ t.test('a small file is completed with the defaults, and nothing can be changed'
       maxManifestMemory: 256 * 1024 * 1024,
       idleTimeout: 60_000,
       headersTimeout: 10_000,
+      drainDelay: 5_000,
       drainTimeout: 25_000,
     },
   })

@@ -15,12 +15,26 @@ t.test('/livez is about the process, /readyz about its job', async t => {
   const bad = { name: 'token of other', ok: false, detail: 'no token: denied' }
 
   state.checks = [good]
-  t.same(await get('/readyz'), { status: 200, body: { ready: true, draining: false, checks: [good] } })
+  t.same(await get('/readyz'), {
+    status: 200,
+    body: { ready: true, draining: false, reasons: [], checks: [good] },
+  })
   state.checks = [good, bad]
-  t.same(await get('/readyz'), { status: 503, body: { ready: false, draining: false, checks: [good, bad] } })
+  t.same(await get('/readyz'), {
+    status: 503,
+    body: {
+      ready: false,
+      draining: false,
+      reasons: ['token of other: no token: denied'],
+      checks: [good, bad],
+    },
+  })
   t.equal((await get('/livez')).status, 200)
   state.checks = [good]
   state.draining = true
-  t.same(await get('/readyz'), { status: 503, body: { ready: false, draining: true, checks: [good] } })
+  t.same(await get('/readyz'), {
+    status: 503,
+    body: { ready: false, draining: true, reasons: ['draining'], checks: [good] },
+  })
   t.equal((await get('/livez')).status, 200)
 })

@@ -7,6 +7,8 @@ import { plainEnvironment } from './run-client.js'
 /** A process that serves until the test ends. */
 export interface Daemon {
   readonly pid: number
+  /** The exit code, when it has ended; null when a signal ended it. */
+  readonly ended: Promise<number | null>
   /** All that it has said. */
   output(): string
 }
@@ -35,7 +37,10 @@ export async function startDaemon(
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (output += text))
   }
-  const closed = once(child, 'close').catch(() => undefined)
+  const closed = once(child, 'close').then(
+    ([code]) => code as number | null,
+    () => null,
+  )
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null
   t.teardown(async () => {
     child.kill('SIGTERM')
@@ -52,5 +57,5 @@ export async function startDaemon(
     await sleep(50)
   }
   if (child.pid === undefined) throw new Error(`${command.join(' ')} could not be started`)
-  return { pid: child.pid, output: () => output }
+  return { pid: child.pid, ended: closed, output: () => output }
 }

@@ -16,6 +16,8 @@ export interface MirrorProcess {
   readonly url: string
   readonly pid: number
   readonly configFile: string
+  /** The exit code, when it has ended; null when a signal ended it. */
+  readonly ended: Promise<number | null>
   /** The most memory it has had so far, in bytes of resident set; Linux. */
   peakMemory(): Promise<number>
   /** All that it has logged. */
@@ -67,6 +69,8 @@ export async function startMirrorProcess(
         { name: 'main', host: ecr.host, endpoint, apiEndpoint: ecr.url, redirectHosts: [ecr.s3Host] },
       ],
       ...settings,
+      // No balancer is to notice that it ends, unless a test says so.
+      limits: { drainDelay: '0s', ...(settings['limits'] as object | undefined) },
     }),
   )
   const daemon = await startDaemon(t, [process.execPath, MAIN, 'serve', '--config', config], {
@@ -81,6 +85,7 @@ export async function startMirrorProcess(
     url: LISTENING.exec(daemon.output())?.[1] ?? '',
     pid: daemon.pid,
     configFile: config,
+    ended: daemon.ended,
     output: () => daemon.output(),
     peakMemory: async () => {
       const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8')
