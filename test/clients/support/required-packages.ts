@@ -14,6 +14,7 @@ const PACKAGES = {
   busybox: 'busybox-static',
   ip: 'iproute2',
   openssl: 'openssl',
+  haproxy: 'haproxy',
 } as const
 
 export type Command = keyof typeof PACKAGES
