@@ -50,6 +50,9 @@ const TOO_SLOW = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT
 /** How often, in milliseconds, a draining port looks for connections that have become idle. */
 const DRAIN_INTERVAL = 250
 
+/** How long, in milliseconds, whoever has just connected has for the request that is on its way when the port closes. */
+const FIRST_REQUEST = 1_000
+
 /** The client asked for a tunnel, which Node hands out in place of a request. */
 class TunnelRefused extends Error {
   readonly code = 'TUNNEL_REFUSED'
@@ -92,6 +95,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const connections = new Map<Duplex, Pipeline>()
   /** All there are, also those that have not got through the handshake of TLS, which Node's own cut spares. */
   const sockets = new Set<Socket>()
+  /** Those on which no request has come yet, each with when it was opened. */
+  const fresh = new Map<Duplex, number>()
   let retired = false
 
   server.on('connection', (socket: Socket) => {
@@ -110,10 +115,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         onRequest(request, response)
       }),
     )
-    socket.once('close', () => connections.delete(socket))
+    fresh.set(socket, performance.now())
+    socket.once('close', () => {
+      connections.delete(socket)
+      fresh.delete(socket)
+    })
   })
-  const serve: RequestListener = (request, response) =>
+  const serve: RequestListener = (request, response) => {
+    fresh.delete(request.socket)
     connections.get(request.socket)?.add(request, response)
+  }
   server.on('request', serve)
   server.on('checkExpectation', serve)
   server.on('checkContinue', (request, response) => {
@@ -160,7 +171,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   }
 
   function closeIdle(): void {
-    for (const [socket, pipeline] of connections) if (pipeline.isEmpty) socket.destroy()
+    const before = performance.now() - FIRST_REQUEST
+    for (const [socket, pipeline] of connections)
+      if (pipeline.isEmpty && (fresh.get(socket) ?? -Infinity) < before) socket.destroy()
   }
 
   return {

@@ -275,6 +275,18 @@ t.test('draining: requests in flight end, everything else ends now, nobody comes
   await drained
 })
 
+t.test('draining: whoever has just connected is served, since the request is on its way', async t => {
+  const listener = await open(t, (_request, response) => response.end('ok'))
+  const [silent, late] = [new Client(listener), new Client(listener)]
+  await Promise.all([once(silent.socket, 'connect'), once(late.socket, 'connect')])
+  await pause(50)
+  const drained = listener.drain()
+  late.socket.write(get('/'))
+  t.match(await late.closed, /Connection: close[\s\S]*ok$/)
+  t.equal(await silent.closed, '', 'it does not wait for long')
+  await drained
+})
+
 t.test('retired: it goes on taking connections, and each ends with its next answer', async t => {
   let finish = (): void => undefined
   const listener = await open(t, (request, response) => {
