@@ -21,7 +21,7 @@ const PULLS_PER_SECOND = 50
 /** How often each mirror is restarted. */
 const ROUNDS = inRing({ short: 1, long: 15 })
 /** Large enough that all buffers on the way together do not hold it. */
-const LARGE = 40 * MiB
+const LARGE = 32 * MiB
 const TAGS = Array.from({ length: 16 }, (_, index) => `v${index}`)
 const CREDENTIALS = `${USER.name}:${USER.password}`
 
@@ -40,14 +40,18 @@ t.test(
     const { ecr } = farSide
     const large = await fill(ecr)
     const [one = '', two = '', http = '', tcp = ''] = ownAddresses(4)
-    const places = [await startPlace(t, farSide, one), await startPlace(t, farSide, two)] as const
+    const places = await Promise.all([startPlace(t, farSide, one), startPlace(t, farSide, two)])
     const mirrors = [one, two] as const
-    const urls = [
-      await startHaproxy(t, 'http', { address: http, mirrors }),
-      await startHaproxy(t, 'tcp', { address: tcp, mirrors }),
-    ] as const
-    for (const url of [one, two].map(address => `http://${address}:5000`))
-      t.equal(await (await beginSlowPull(`${url}/v2/team/app/blobs/${large}`)).goOn(), large)
+    const urls = await Promise.all([
+      startHaproxy(t, 'http', { address: http, mirrors }),
+      startHaproxy(t, 'tcp', { address: tcp, mirrors }),
+    ])
+    await Promise.all(
+      mirrors.map(async address => {
+        const pull = await beginSlowPull(`http://${address}:5000/v2/team/app/blobs/${large}`)
+        t.equal(await pull.goOn(), large)
+      }),
+    )
 
     const skopeo = runSkopeo(await scratch(t), new URL(urls[0]).host)
     const load = startPullLoad(urls, TAGS, PULLS_PER_SECOND)
