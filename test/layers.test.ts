@@ -16,14 +16,26 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   access: ['oci', 'events'],
   upstream: ['oci', 'events'],
   store: ['oci', 'events'],
+  bundle: ['oci', 'events', 'store'],
   config: ['oci', 'access'],
   registry: ['oci', 'access', 'upstream', 'store', 'events'],
-  operations: ['oci', 'access', 'upstream', 'store', 'events'],
-  app: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'registry', 'operations'],
+  operations: ['oci', 'access', 'upstream', 'store', 'bundle', 'events'],
+  app: ['oci', 'events', 'access', 'upstream', 'store', 'bundle', 'config', 'registry', 'operations'],
   check: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'app'],
   // What clients need is told it, and looks nothing up.
   'client-config': [],
-  commands: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'client-config', 'app', 'check'],
+  commands: [
+    'oci',
+    'events',
+    'access',
+    'upstream',
+    'store',
+    'bundle',
+    'config',
+    'client-config',
+    'app',
+    'check',
+  ],
   main: ['config', 'app', 'commands'],
 }
 
@@ -64,6 +76,7 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
 /** Packages that only some may import: rooms, or single files. */
 const PACKAGES: readonly (readonly [name: RegExp, allowed: readonly string[]])[] = [
   [/^@prometheus-io\/client$/, ['operations']],
+  [/^tar$/, ['bundle']],
   [/^fastify(-plugin)?$/, ['registry', 'operations', 'app']],
   [/^@fastify\/http-proxy$/, ['registry/forward.ts']],
   [/^@fastify\/(?!http-proxy$)/, ['registry', 'operations', 'app']],

@@ -1,8 +1,8 @@
 import type { Flags } from '../config/flags.js'
 import { loadConfig } from '../config/load.js'
 import type { Config } from '../config/schema.js'
+import { namedScope } from '../named-scope.js'
 import { parseDigest } from '../oci/digest.js'
-import { OciError } from '../oci/error.js'
 import { parseImageName } from '../oci/image-name.js'
 import { PurgeAnswer } from '../operations/control.js'
 import type { PurgeTarget } from '../store/purge.js'
@@ -61,11 +61,7 @@ export function purgeTarget(text: string, { upstreams }: Config): PurgeTarget {
       EXIT.usage,
     )
   const table = createUpstreamTable(upstreams.map(settings => ({ name: settings.name, settings })))
-  const selected = table.select({ name: image.name })
-  if (selected instanceof OciError || selected.repository === undefined)
-    throw new CommandError(`${text}: none of the configured registries is meant`, EXIT.usage)
-  const { host, repositoryPrefix } = selected.upstream.settings
-  const repository =
-    repositoryPrefix === '' ? selected.repository : `${repositoryPrefix}/${selected.repository}`
-  return { scope: { registry: host, repository }, ...image.reference }
+  const named = namedScope(table, image.name)
+  if (!named) throw new CommandError(`${text}: none of the configured registries is meant`, EXIT.usage)
+  return { scope: named.scope, ...image.reference }
 }
