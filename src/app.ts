@@ -18,6 +18,7 @@ import { control } from './operations/control.js'
 import { health } from './operations/health.js'
 import type { Log } from './operations/log.js'
 import { createMetrics, metricsEndpoint } from './operations/metrics.js'
+import { importedScope } from './named-scope.js'
 import { createOperatorDoor } from './operator-door.js'
 import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
@@ -108,7 +109,13 @@ export async function createApp(
   metricsEndpoint(operations, metrics)
 
   const commands = Fastify({ logger: false })
-  if (opened) control(commands, opened)
+  if (opened) {
+    control(commands, {
+      ...opened,
+      import: (bundle, renaming) =>
+        opened.import(bundle, renaming, ({ name }) => importedScope(rules.current.rules.upstreams, name)),
+    })
+  }
 
   const closeParts = async (): Promise<void> => {
     door.cut()

@@ -2,6 +2,8 @@ import * as files from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { compilePattern } from './access/pattern.js'
 import type { Budget } from './budget.js'
+import { importBundle, type ImportParts, type ImportResult } from './bundle/import-bundle.js'
+import type { Renaming } from './bundle/restored-name.js'
 import type { Config } from './config/schema.js'
 import { ConfigError } from './config/config-error.js'
 import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
@@ -31,6 +33,12 @@ export interface OpenCache {
   readonly store: DiskStore
   /** Drops something that is cached. Throws CacheTrouble. */
   purge(target: PurgeTarget): Promise<PurgeResult>
+  /** Takes the images of a bundle into the cache. Throws BundleRefused, CacheTrouble, and what reading it throws. */
+  import(
+    bundle: AsyncIterable<Uint8Array>,
+    renaming: Renaming,
+    scopeOf: ImportParts['scopeOf'],
+  ): Promise<ImportResult>
   /** Resolves when another process can see all that is cached and known. */
   settled(): Promise<void>
   /** How long at most what the upstream said is served without asking again, in milliseconds. */
@@ -88,6 +96,8 @@ export async function openCache(
     scrub,
     validity: { tags: whole(config.tags), blobs: whole(config.membership) },
     purge: target => purge(target, { tags, membership, manifests, store }),
+    import: (bundle, renaming, scopeOf) =>
+      importBundle(bundle, renaming, { store, manifests, membership, tags, scopeOf }),
     async settled() {
       await Promise.all([blobs.settled(), manifests.settled(), membership.settled(), tags.settled()])
     },

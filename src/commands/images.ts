@@ -1,16 +1,10 @@
 import type { Config } from '../config/schema.js'
 import { loadConfig } from '../config/load.js'
 import type { Flags } from '../config/flags.js'
-import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
-import { tagOptions } from '../open-cache.js'
-import { lookAtCacheDirectory } from '../store/cache-directory.js'
 import { listImages, type CachedImage, type ImageVariant } from '../store/images.js'
-import { createJournal, type Journal } from '../store/journal.js'
-import { readMembership } from '../store/membership.js'
 import type { Scope } from '../store/scope.js'
-import { readTagCache } from '../store/tag-cache.js'
+import { lookAtCache } from './cache-view.js'
 import { inUnits } from './in-units.js'
-import { cacheOf, settleOwner } from './owner.js'
 import type { Surroundings } from './surroundings.js'
 
 /** An image as `--json` tells of it. */
@@ -45,26 +39,7 @@ export async function printImages(
 
 /** Every image of which something is cached, as it is now. Times are compared with `now`. */
 export async function* imagesIn(config: Config, now: () => number = Date.now): AsyncGenerator<CachedImage> {
-  const cache = cacheOf(config)
-  await settleOwner(cache)
-  const directory = lookAtCacheDirectory(cache.directory)
-  const journal = (file: string): Journal => createJournal({ file, onTrouble: rethrow })
-  const tags = await readTagCache({ ...tagOptions(cache), journal: journal(directory.layout.tags), now })
-  const membership = await readMembership({
-    ...cache.membership,
-    journal: journal(directory.layout.membership),
-    now,
-  })
-  yield* listImages({
-    tags,
-    membership,
-    read: digest => directory.read(digest, MAX_MANIFEST_BYTES),
-    sizeOf: digest => directory.sizeOf(digest),
-  })
-}
-
-function rethrow(error: unknown): never {
-  throw error
+  yield* listImages(await lookAtCache(config, now))
 }
 
 function rowsOf({ scope, tag, digest, variants }: CachedImage, config: Config): Row[] {

@@ -6,6 +6,8 @@ import { suggestion } from '../config/suggestion.js'
 import { VERSION } from '../version.js'
 import type { CheckFlags } from './check.js'
 import type { ClientConfigFlags } from './client-config.js'
+import type { ExportFlags } from './export.js'
+import type { ImportFlags } from './import.js'
 import type { CreateApp } from './serve.js'
 import { CommandError, EXIT, type Surroundings } from './surroundings.js'
 import type { WarmFlags } from './warm.js'
@@ -136,6 +138,43 @@ export async function run(
     )
     .action(async (names: string[], flags: Flags) =>
       (await import('./purge.js')).purgeImages(names, flags, surroundings, createApp),
+    )
+
+  aboutCache('export', 'write cached images to an OCI layout in a tar archive; safe beside a running mirror')
+    .argument(
+      '<image...>',
+      'an image as clients name it after the mirror: team/app:1.0, main/team/app@sha256:…',
+    )
+    .requiredOption('-o, --output <file>', 'the file to write, or - for standard output')
+    .option('--platform <platform>', 'of an image for many platforms only this one, such as linux/arm64')
+    .addHelpText(
+      'after',
+      examples(
+        'ecr-mirror export team/app:1.0 hub/library/node:24 -o bundle.tar',
+        'ecr-mirror export team/app:1.0 -o - | ssh closed.example ecr-mirror import -',
+      ),
+    )
+    .action(async (names: string[], flags: ExportFlags) =>
+      (await import('./export.js')).exportImages(names, flags, surroundings),
+    )
+
+  aboutCache(
+    'import',
+    'take the images of an OCI layout in a tar archive into the cache; safe beside a running mirror',
+  )
+    .argument('<file>', 'what export wrote, or another OCI layout, gzipped or not; - for standard input')
+    .option(
+      '--name <name>',
+      'what the only image of the bundle is to be called, or OLD=NAME for one of several; repeatable',
+      collect,
+    )
+    .option('--as-upstream <upstream>', "put this in place of the upstream's name in the bundle")
+    .addHelpText(
+      'after',
+      examples('ecr-mirror import bundle.tar', 'ecr-mirror import --name main/team/app:1.0 from-skopeo.tar'),
+    )
+    .action(async (file: string, flags: ImportFlags) =>
+      (await import('./import.js')).importImages(file, flags, surroundings, createApp),
     )
 
   program

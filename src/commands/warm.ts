@@ -8,6 +8,7 @@ import { blobsOf, parseManifest, platformText, type Descriptor } from '../oci/ma
 import { referenceText } from '../oci/reference.js'
 import { inUnits } from './in-units.js'
 import { reachOwner, settle } from './owner.js'
+import { isPlatform } from './platform.js'
 import { createProgress, type Progress } from './progress.js'
 import type { CreateApp } from './serve.js'
 import { CommandError, EXIT, type Surroundings } from './surroundings.js'
@@ -137,11 +138,6 @@ async function manifestsOf(work: Work, reference: string, platform: string | und
     throw new Error(`there is no ${platform ?? ''} in it; there is ${known.join(', ')}`)
   }
   return Promise.all(wanted.map(child => manifest(work, child.digest)))
-}
-
-/** `linux/arm64` means whatever variant of it there is. */
-function isPlatform(platform: string, wanted: string): boolean {
-  return platform === wanted || platform.startsWith(`${wanted}/`)
 }
 
 async function manifest({ pool, name, signal }: Work, reference: string): Promise<Buffer> {

@@ -10,7 +10,12 @@ export interface CacheDirectory {
   sizeOf(digest: Digest): Promise<number | undefined>
   /** A small blob's bytes, if they have the digest; undefined when it is not there, or is larger than `limit` bytes. */
   read(digest: Digest, limit: number): Promise<Buffer | undefined>
+  /** A blob's bytes, whatever they are; none when it is not there. A piece is good until the next one is asked for. */
+  stream(digest: Digest): AsyncGenerator<Uint8Array>
 }
+
+/** Bytes that are read at a time. */
+const PIECE = 1024 * 1024
 
 /** Its methods throw the system's error. */
 export function lookAtCacheDirectory(directory: string): CacheDirectory {
@@ -35,6 +40,20 @@ export function lookAtCacheDirectory(directory: string): CacheDirectory {
         if (opened.stat.size > BigInt(limit)) return undefined
         const bytes = await opened.handle.readFile()
         return digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined
+      } finally {
+        await opened.handle.close()
+      }
+    },
+    async *stream(digest) {
+      const opened = await open(digest)
+      if (!opened) return
+      try {
+        const buffer = Buffer.allocUnsafeSlow(PIECE)
+        for (;;) {
+          const { bytesRead } = await opened.handle.read(buffer, 0, buffer.length)
+          if (bytesRead === 0) return
+          yield buffer.subarray(0, bytesRead)
+        }
       } finally {
         await opened.handle.close()
       }
