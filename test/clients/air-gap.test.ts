@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pipeline } from 'node:stream/promises'
 import t, { type Test } from 'tap'
+import { loadConfig } from '../../src/config/load.js'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
 import { writeLayout } from './support/image-layout.js'
 import { startMirrorProcess, USER, type MirrorProcess } from './support/mirror-process.js'
@@ -222,8 +223,17 @@ t.test('what one mirror exports is pulled by every client from one without a net
   t.same(open.mirror.errors(), [])
 })
 
-t.test('the page about closed networks has the commands that are tested here', async t => {
+t.test('the page about closed networks has these commands, and a configuration that is one', async t => {
   const page = await readFile(new URL('../../docs/air-gap.md', import.meta.url), 'utf8')
-  for (const command of ['ecr-mirror warm ', 'ecr-mirror export ', 'ecr-mirror import ', 'staleFor: forever'])
+  for (const command of [
+    'ecr-mirror warm ',
+    'ecr-mirror export ',
+    'ecr-mirror import bundle.tar',
+    'ecr-mirror import --name ',
+  ])
     t.ok(page.includes(command), command)
+  const [, yaml = ''] = /^```yaml\n([^]*?)^```$/m.exec(page) ?? []
+  const directory = t.testdir({ 'mirror.yaml': yaml })
+  const { config } = await loadConfig({ env: {}, flags: { config: `${directory}/mirror.yaml` } })
+  t.match(config.cache, { tags: { staleFor: Infinity }, membership: { staleFor: Infinity } })
 })

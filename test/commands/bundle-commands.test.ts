@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import {
+  createReadStream,
   existsSync,
   readFileSync,
   readdirSync,
@@ -10,6 +12,7 @@ import {
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { finished } from 'node:stream/promises'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
@@ -310,4 +313,37 @@ t.test('an import that is interrupted leaves nothing half there, and the next on
   const before = stored().length
   t.match(await closed.command(['import', file]), { code: 0, out: new RegExp(` ${before} there already`) })
   t.same(new Set(await closed.pull('team/app', '1')), new Set(['hit']))
+})
+
+t.test('a blob that is dropped while it is exported, and an end on demand, leave no file', async t => {
+  const ecr = await startRegistry(t)
+  const { command, cache } = await start(t, ecr)
+  const layers = [1, 2].map(seed => ({ size: 2_000_000, seed: `large ${seed}` }))
+  await ecr.putImage('team/app', '1', { layers })
+  await command(['warm', 'team/app:1'])
+  const large = (): string[] => blobFiles(cache).filter(path => statSync(path).size > 1e6)
+
+  /** Exports to a pipe, and does something once the first bytes have come out of it. */
+  async function meanwhile(act: () => void, surroundings?: CommandSurroundings): Promise<CommandResult> {
+    const directory = await folder(t)
+    const file = join(directory, 'bundle.tar')
+    execFileSync('mkfifo', [`${file}.partial`])
+    const result = command(['export', 'team/app:1', '-o', file], surroundings)
+    const pipe = createReadStream(`${file}.partial`, { highWaterMark: 4096 })
+    pipe.once('data', act)
+    await finished(pipe)
+    const ended = await result
+    t.same(readdirSync(directory), [])
+    return ended
+  }
+
+  const interrupt = new AbortController()
+  t.match(await meanwhile(() => interrupt.abort(), { interrupt: interrupt.signal }), {
+    code: 1,
+    err: /stopped; no bundle was written/,
+  })
+  t.match(await meanwhile(() => large().forEach(path => unlinkSync(path))), {
+    code: 1,
+    err: /sha256:[0-9a-f]{64} was dropped from the cache meanwhile/,
+  })
 })
