@@ -136,7 +136,7 @@ class Bundle {
     const ingest = await this.#parts.store.ingest(size)
     try {
       let position = 0
-      await hashed(digest, body, async piece => {
+      await hashed(digest, inBatches(body, size), async piece => {
         await ingest.write(piece, position)
         position += piece.length
       })
@@ -224,6 +224,27 @@ async function hashed(
     await keep(piece)
   }
   if (!check.matches()) throw new BundleRefused(`the bytes of ${digest} do not have that digest`)
+}
+
+/** Bytes that are written at a time: each write costs a turn of its own. */
+const BATCH = 1024 * 1024
+
+/** The same bytes in larger pieces, each good until the next one is asked for. */
+async function* inBatches(body: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  const batch = Buffer.allocUnsafeSlow(Math.min(size, BATCH))
+  let length = 0
+  for await (const piece of body) {
+    for (let rest = piece; rest.length > 0;) {
+      const part = rest.subarray(0, batch.length - length)
+      batch.set(part, length)
+      length += part.length
+      rest = rest.subarray(part.length)
+      if (length < batch.length) continue
+      yield batch
+      length = 0
+    }
+  }
+  if (length > 0) yield batch.subarray(0, length)
 }
 
 async function small(name: string, size: number, body: AsyncIterable<Uint8Array>): Promise<Buffer> {

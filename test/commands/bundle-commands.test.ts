@@ -31,11 +31,15 @@ interface Stage extends MirrorUnderTest {
 }
 
 /** A mirror in front of the registry, or one that reaches nothing. */
-async function start(t: Test, ecr: Ecr, { closed = false, cache: settings = {} } = {}): Promise<Stage> {
+async function start(
+  t: Test,
+  ecr: Ecr,
+  { closed = false, name = 'main', cache: settings = {} } = {},
+): Promise<Stage> {
   const cache = await folder(t)
   const nowhere = 'http://127.0.0.1:9'
   const mirror = await mirrorOf(t, ecr, {
-    ...(closed && { upstream: { endpoint: nowhere, apiEndpoint: nowhere } }),
+    upstream: { name, ...(closed && { endpoint: nowhere, apiEndpoint: nowhere }) },
     settings: { cache: { directory: cache, ...settings } },
   })
   // The other mirror's lies in the same place.
@@ -346,4 +350,19 @@ t.test('a blob that is dropped while it is exported, and an end on demand, leave
     code: 1,
     err: /sha256:[0-9a-f]{64} was dropped from the cache meanwhile/,
   })
+})
+
+t.test('a name that means nothing here is told at once, however much is still to come', async t => {
+  const ecr = await startRegistry(t)
+  const [open, closed] = [await start(t, ecr), await start(t, ecr, { closed: true, name: 'other' })]
+  await ecr.putImage('team/app', '1', { layers: [{ size: 20_000_000, seed: 'large' }] })
+  await open.command(['warm', 'team/app:1'])
+  const file = join(await folder(t), 'bundle.tar')
+  await open.command(['export', 'team/app:1', '-o', file])
+  t.match(await closed.command(['import', file]), {
+    code: 1,
+    err: /nothing was imported: the bundle has main\/team\/app:1: no upstream of this mirror is called main, only other; .*--as-upstream other/,
+  })
+  t.match(await closed.command(['import', '--as-upstream', 'other', file]), { code: 0 })
+  t.same(new Set(await closed.pull('team/app', '1')), new Set(['hit']))
 })
