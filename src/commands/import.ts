@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Renaming } from '../bundle/restored-name.js'
+import { FOREVER } from '../config/fields.js'
 import type { Flags } from '../config/flags.js'
 import { loadConfig } from '../config/load.js'
 import type { Config } from '../config/schema.js'
@@ -135,8 +136,8 @@ function tell(
   )
   const { tags, membership } = cacheOf(config)
   const mortal = [
-    ...(Number.isFinite(tags.staleFor) ? ['cache.tags.staleFor'] : []),
-    ...(Number.isFinite(membership.staleFor) ? ['cache.membership.staleFor'] : []),
+    ...(tags.staleFor < FOREVER ? ['cache.tags.staleFor'] : []),
+    ...(membership.staleFor < FOREVER ? ['cache.membership.staleFor'] : []),
   ]
   if (images.length > 0 && mortal.length > 0)
     stdout.write(

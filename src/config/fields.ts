@@ -96,9 +96,12 @@ export const addressRange = text('a range such as 10.0.0.0/8; a single address i
 /** A duration as people write it; milliseconds afterwards. */
 export const duration = parsed('a duration such as 500ms, 25s, 10m or 24h', parseDuration)
 
+/** What `forever` is in milliseconds. */
+export const FOREVER = Number.MAX_SAFE_INTEGER
+
 /** A duration, or `forever`; milliseconds afterwards. */
 export const durationOrForever = parsed('a duration such as 24h, or forever', value =>
-  value === 'forever' ? Number.MAX_SAFE_INTEGER : parseDuration(value),
+  value === 'forever' ? FOREVER : parseDuration(value),
 )
 
 /** A duration that is not nothing, or `never`; milliseconds afterwards. */

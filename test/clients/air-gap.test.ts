@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pipeline } from 'node:stream/promises'
 import t, { type Test } from 'tap'
+import { FOREVER } from '../../src/config/fields.js'
 import { loadConfig } from '../../src/config/load.js'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
 import { writeLayout } from './support/image-layout.js'
@@ -16,7 +17,7 @@ import { scratch } from './support/scratch.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const CREDENTIALS = `${USER.name}:${USER.password}`
-const FOREVER = { tags: { ttl: '10s', staleFor: 'forever' }, membership: { ttl: '1h', staleFor: 'forever' } }
+const CACHE = { tags: { ttl: '10s', staleFor: 'forever' }, membership: { ttl: '1h', staleFor: 'forever' } }
 
 /** What is in the bundle, by the names that it is pulled by, with the layouts that it was made of. */
 const IMAGES = {
@@ -39,7 +40,7 @@ async function side(t: Test, ecr: Ecr, cache: string, reaches: boolean): Promise
   const url = reaches ? ecr.url : nowhere
   const reach = { endpoint: url, apiEndpoint: url, redirectHosts: [ecr.s3Host] }
   const settings = {
-    cache: { directory: cache, ...FOREVER },
+    cache: { directory: cache, ...CACHE },
     upstreams: [
       { name: 'one', host: HOST_OF_ONE, default: true, ...reach },
       { name: 'other', host: HOST_OF_OTHER, ...reach },
@@ -116,6 +117,7 @@ t.test('what one mirror exports is pulled by every client from one without a net
   const requests = ecr.requests.length
   const imported = await closed.command('import', bundle)
   for (const name of names) t.match(imported, `${name}  sha256:`)
+  t.notMatch(imported, /forever/, 'there is nothing to warn of')
 
   async function pullAll(round: string): Promise<void> {
     const registry = new URL(closed.url).host
@@ -235,5 +237,5 @@ t.test('the page about closed networks has these commands, and a configuration t
   const [, yaml = ''] = /^```yaml\n([^]*?)^```$/m.exec(page) ?? []
   const directory = t.testdir({ 'mirror.yaml': yaml })
   const { config } = await loadConfig({ env: {}, flags: { config: `${directory}/mirror.yaml` } })
-  t.match(config.cache, { tags: { staleFor: Infinity }, membership: { staleFor: Infinity } })
+  t.match(config.cache, { tags: { staleFor: FOREVER }, membership: { staleFor: FOREVER } })
 })
