@@ -1,16 +1,42 @@
-FROM node:24-bookworm-slim AS dependencies
-WORKDIR /app
+# Reproducible as far as its base is: name that by digest, --build-arg BASE=node:24-bookworm-slim@sha256:…
+ARG BASE=node:24-bookworm-slim
+
+# Each of the next three stages leaves what goes into the image under /image, by the path that it has there. All of it gets
+# one time and modes that do not depend on the checkout, so that the same tree gives the same layers.
+FROM ${BASE} AS system
+ARG SOURCE_DATE_EPOCH=0
+# Node.js and the libraries that it loads. No shell, no package manager: nothing else is in the image that could be run.
+RUN set -eu \
+ && mkdir -p /image/etc/ecr-mirror /image/var/cache \
+ && node=/usr/local/bin/node \
+ && cp --dereference --parents "$node" $(ldd "$node" | grep -o '/[^ ]*') /image \
+ && echo 'ecr-mirror:x:65532:65532:ecr-mirror:/home/ecr-mirror:/sbin/nologin' > /image/etc/passwd \
+ && echo 'ecr-mirror:x:65532:' > /image/etc/group \
+# Without it libc asks the DNS before it looks into /etc/hosts.
+ && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
+ && mkdir -p -m 700 /cache/ecr-mirror \
+ && find /image /cache -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+
+FROM ${BASE} AS dependencies
+ARG SOURCE_DATE_EPOCH=0
+WORKDIR /image/app
 COPY package.json package-lock.json ./
 # Optional ones stay in: the native bcrypt and argon2 come as such.
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+ && rm package-lock.json && chmod 644 package.json \
+ && find /image -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
-FROM node:24-bookworm-slim AS build
+FROM ${BASE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json ./
+COPY tsconfig.json LICENSE ./
 COPY src src
-RUN npm run build
+ARG SOURCE_DATE_EPOCH=0
+RUN npm run build \
+ && mkdir -p /image/app \
+ && cp -r dist /image/app/ && install --mode=644 LICENSE /image/app/ \
+ && find /image -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 # Not in the mirror's image: the stand-in for ECR, to try the mirror without AWS (docker compose up try).
 FROM build AS stand-in
@@ -19,19 +45,16 @@ RUN npx tsc -p test/ecr
 USER 65532:65532
 ENTRYPOINT ["node", "/app/dist/test/ecr/main.js"]
 
-FROM node:24-bookworm-slim
+FROM scratch
 LABEL org.opencontainers.image.title="ecr-mirror" \
       org.opencontainers.image.description="An authenticating registry mirror for Amazon ECR" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN rm -rf /opt/yarn* /usr/local/lib/node_modules \
-      /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
- && mkdir /etc/ecr-mirror \
- && install --directory --owner=65532 --group=65532 --mode=700 /var/cache/ecr-mirror
+COPY --from=system /image /
+# A named volume that is mounted here gets this owner and mode.
+COPY --from=system --chown=65532:65532 /cache /var/cache
+COPY --from=dependencies /image /
+COPY --from=build /image /
 ENV NODE_ENV=production
-WORKDIR /app
-COPY LICENSE package.json ./
-COPY --from=dependencies /app/node_modules node_modules
-COPY --from=build /app/dist dist
 
 # By number, so that Kubernetes can see that it is not root.
 USER 65532:65532
@@ -39,7 +62,7 @@ USER 65532:65532
 EXPOSE 5000 5001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
-  CMD ["node", "/app/dist/main.js", "healthcheck"]
+  CMD ["/usr/local/bin/node", "/app/dist/main.js", "healthcheck"]
 # Reads /etc/ecr-mirror/mirror.yaml where it is mounted; the environment alone will do as well.
-ENTRYPOINT ["node", "/app/dist/main.js"]
+ENTRYPOINT ["/usr/local/bin/node", "/app/dist/main.js"]
 CMD ["serve"]
