@@ -1,22 +1,8 @@
 # Reproducible as far as its base is: name that by digest, --build-arg BASE=node:24-bookworm-slim@sha256:…
 ARG BASE=node:24-bookworm-slim
 
-# Each of the next three stages leaves what goes into the image under /image, by the path that it has there. All of it gets
-# one time and modes that do not depend on the checkout, so that the same tree gives the same layers.
-FROM ${BASE} AS system
-ARG SOURCE_DATE_EPOCH=0
-# Node.js and the libraries that it loads. No shell, no package manager: nothing else is in the image that could be run.
-RUN set -eu \
- && mkdir -p /image/etc/ecr-mirror /image/var/cache \
- && node=/usr/local/bin/node \
- && cp --dereference --parents "$node" $(ldd "$node" | grep -o '/[^ ]*') /image \
- && echo 'ecr-mirror:x:65532:65532:ecr-mirror:/home/ecr-mirror:/sbin/nologin' > /image/etc/passwd \
- && echo 'ecr-mirror:x:65532:' > /image/etc/group \
-# Without it libc asks the DNS before it looks into /etc/hosts.
- && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
- && mkdir -p -m 700 /cache/ecr-mirror \
- && find /image /cache -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
-
+# The next three stages leave what goes into the image by the path that it has there, in /image and the like. All of it gets
+# one time, and modes that do not depend on the checkout, so that the same tree gives the same layers.
 FROM ${BASE} AS dependencies
 ARG SOURCE_DATE_EPOCH=0
 WORKDIR /image/app
@@ -25,6 +11,22 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && rm package-lock.json && chmod 644 package.json \
  && find /image -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+
+# Node.js, and the libraries that it and the native dependencies load. No shell and no package manager: nothing else is in
+# the image that could be run.
+FROM dependencies AS system
+ARG SOURCE_DATE_EPOCH=0
+# Without nsswitch.conf libc asks the DNS before it looks into /etc/hosts.
+RUN set -eu \
+ && mkdir -p /system/etc/ecr-mirror /system/var/cache \
+ && node=/usr/local/bin/node \
+ && libraries=$(ldd "$node" $(find /image -name '*.node') | grep -oE '(=> |^\s)/[^ :]+' | grep -o '/.*' | sort -u) \
+ && cp --dereference --parents "$node" $libraries /system \
+ && echo 'ecr-mirror:x:65532:65532:ecr-mirror:/home/ecr-mirror:/sbin/nologin' > /system/etc/passwd \
+ && echo 'ecr-mirror:x:65532:' > /system/etc/group \
+ && echo 'hosts: files dns' > /system/etc/nsswitch.conf \
+ && mkdir -p -m 700 /cache/ecr-mirror \
+ && find /system /cache -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 FROM ${BASE} AS build
 WORKDIR /app
@@ -49,7 +51,7 @@ FROM scratch
 LABEL org.opencontainers.image.title="ecr-mirror" \
       org.opencontainers.image.description="An authenticating registry mirror for Amazon ECR" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=system /image /
+COPY --from=system /system /
 # A named volume that is mounted here gets this owner and mode.
 COPY --from=system --chown=65532:65532 /cache /var/cache
 COPY --from=dependencies /image /
