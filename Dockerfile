@@ -25,7 +25,7 @@ RUN set -eu \
  && echo 'ecr-mirror:x:65532:65532:ecr-mirror:/home/ecr-mirror:/sbin/nologin' > /system/etc/passwd \
  && echo 'ecr-mirror:x:65532:' > /system/etc/group \
  && echo 'hosts: files dns' > /system/etc/nsswitch.conf \
- && mkdir -p -m 700 /cache/ecr-mirror \
+ && install -d -m 755 /cache/var/cache && install -d -m 700 /cache/var/cache/ecr-mirror \
  && find /system /cache -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 FROM ${BASE} AS build
@@ -51,9 +51,10 @@ FROM scratch
 LABEL org.opencontainers.image.title="ecr-mirror" \
       org.opencontainers.image.description="An authenticating registry mirror for Amazon ECR" \
       org.opencontainers.image.licenses="Apache-2.0"
+# /var/cache/ecr-mirror, whose owner and mode a named volume gets that is mounted there. First, since the next one gives what
+# is above it back to root.
+COPY --from=system --chown=65532:65532 /cache /
 COPY --from=system /system /
-# A named volume that is mounted here gets this owner and mode.
-COPY --from=system --chown=65532:65532 /cache /var/cache
 COPY --from=dependencies /image /
 COPY --from=build /image /
 ENV NODE_ENV=production

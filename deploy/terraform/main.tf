@@ -15,6 +15,13 @@ resource "aws_iam_role" "mirror" {
   name               = var.name
   description        = "ecr-mirror: pulls and pushes for its clients"
   assume_role_policy = local.trust
+
+  lifecycle {
+    precondition {
+      condition     = length(var.trusted_services) > 0 || var.oidc_provider_arn != null
+      error_message = "Nobody could assume the role: give trusted_services or oidc_provider_arn."
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "registry" {

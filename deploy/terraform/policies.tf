@@ -6,19 +6,17 @@ locals {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
-      [for each in local.pull : each.Resource == "*" ? each : merge(each, { Resource = var.pull_repositories })],
-      length(var.push_repositories) == 0 ? [] : [for each in local.push : merge(each, { Resource = var.push_repositories })],
+      [for each in local.pull : merge(each, { Resource = each.Resource == "*" ? ["*"] : var.pull_repositories })],
+      [for each in local.push : merge(each, { Resource = var.push_repositories }) if length(var.push_repositories) > 0],
     )
   })
 
   other_account_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      for each in local.pull : each.Resource == "*" ? each : merge(each, { Resource = var.other_account_repositories })
+      for each in local.pull : merge(each, { Resource = each.Resource == "*" ? ["*"] : var.other_account_repositories })
     ]
   })
-
-  oidc_issuer = var.oidc_provider_arn == null ? "" : replace(var.oidc_provider_arn, "/^.*:oidc-provider\\//", "")
 
   trust = jsonencode({
     Version = "2012-10-17"
@@ -28,13 +26,13 @@ locals {
         Principal = { Service = "${service}.amazonaws.com" }
         Action    = service == "pods.eks" ? ["sts:AssumeRole", "sts:TagSession"] : ["sts:AssumeRole"]
       }],
-      var.oidc_provider_arn == null ? [] : [{
+      [for provider in var.oidc_provider_arn[*] : {
         Effect    = "Allow"
-        Principal = { Federated = var.oidc_provider_arn }
+        Principal = { Federated = provider }
         Action    = ["sts:AssumeRoleWithWebIdentity"]
         Condition = { StringEquals = {
-          "${local.oidc_issuer}:aud" = "sts.amazonaws.com"
-          "${local.oidc_issuer}:sub" = "system:serviceaccount:${var.service_account}"
+          "${replace(provider, "/^.*:oidc-provider\\//", "")}:aud" = "sts.amazonaws.com"
+          "${replace(provider, "/^.*:oidc-provider\\//", "")}:sub" = "system:serviceaccount:${var.service_account}"
         } }
       }],
     )
