@@ -20,7 +20,8 @@ ARG SOURCE_DATE_EPOCH=0
 RUN set -eu \
  && mkdir -p /system/etc/ecr-mirror /system/var/cache \
  && node=/usr/local/bin/node \
- && libraries=$(ldd "$node" $(find /image -name '*.node') | grep -oE '(=> |^\s)/[^ :]+' | grep -o '/.*' | sort -u) \
+ && ldd "$node" $(find /image -name '*.node') > /tmp/linked && ! grep 'not found' /tmp/linked \
+ && libraries=$(grep -oE '(=> |^\s)/[^ :]+' /tmp/linked | grep -o '/.*' | sort -u) \
  && cp --dereference --parents "$node" $libraries /system \
  && echo 'ecr-mirror:x:65532:65532:ecr-mirror:/home/ecr-mirror:/sbin/nologin' > /system/etc/passwd \
  && echo 'ecr-mirror:x:65532:' > /system/etc/group \

@@ -147,7 +147,7 @@ t.test(
     const ask = (path: string, init: RequestInit = {}) =>
       fetch(url + path, {
         ...init,
-        headers: { authorization: authorization, ...init.headers },
+        headers: { authorization },
       })
     for (const path of ['/v2/', '/v2/team/app/manifests/1.0', `/v2/team/app/blobs/${layers[0]?.digest}`]) {
       const answer = await ask(path)
