@@ -19,6 +19,13 @@ import { health } from './operations/health.js'
 import type { Log } from './operations/log.js'
 import { createMetrics, metricsEndpoint } from './operations/metrics.js'
 import { importedScope } from './named-scope.js'
+import { auditMetrics } from './operations/metrics/audit.js'
+import { cacheEventMetrics, diskMetrics, scrubMetrics } from './operations/metrics/cache.js'
+import { buildMetrics, processMetrics } from './operations/metrics/process.js'
+import { tokenMetrics, upstreamStateMetrics } from './operations/metrics/registries.js'
+import { reloadMetrics } from './operations/metrics/reloads.js'
+import { requestMetrics } from './operations/metrics/requests.js'
+import { upstreamMetrics } from './operations/metrics/upstreams.js'
 import { createOperatorDoor } from './operator-door.js'
 import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
@@ -29,6 +36,7 @@ import { makeRules, type MadeRules } from './rules.js'
 import { createThrottles } from './upstream/throttle.js'
 import { createTokenSources } from './upstream/token-sources.js'
 import type { UpstreamDeps } from './upstream/upstream.js'
+import { VERSION } from './version.js'
 
 /** A mirror that listens. */
 export interface App {
@@ -38,6 +46,8 @@ export interface App {
   readonly operationsUrl: string
   /** Puts another configuration in force for the requests to come. Throws, and changes nothing, when it cannot be. */
   reload(config: Config): Promise<void>
+  /** Is told of each reload whether it came to be in force; also of one that never got as far as `reload`. */
+  reloaded(succeeded: boolean): void
   /** Goes on serving, but says that it is about to end: in `/readyz`, and to each client with its next answer. */
   retire(): void
   /** Takes no more connections, lets requests in flight end until `signal` aborts, and frees everything. */
@@ -54,16 +64,25 @@ export interface AppDeps {
   readonly logins?: Logins
   /** Whether no ports are opened, so that only whoever runs the mirror comes in, by way of its cache directory. */
   readonly portless?: boolean
+  /** The version of Node.js that it runs on, for who asks. */
+  readonly node?: string
 }
 
 /** Makes every part by hand, in reading order, and opens the ports. */
 export async function createApp(
   config: Config,
-  { log, upstreams, now, logins = new Logins(), portless = false }: AppDeps,
+  { log, upstreams, now, logins = new Logins(), portless = false, node = 'unknown' }: AppDeps,
 ): Promise<App> {
   const audit = createAuditLog({ log })
   await openAudit(audit, config)
-  const deps = { tokens: createTokenSources(), throttles: createThrottles(), ...upstreams }
+  const metrics = createMetrics()
+  const observers = upstreamMetrics(metrics)
+  const deps = {
+    tokens: createTokenSources(undefined, tokenMetrics(metrics)),
+    throttles: createThrottles(),
+    observe: (upstream: string) => observers.observer(upstream),
+    ...upstreams,
+  }
   const rules = createRulesInForce(await makeRules(config, deps, logins))
   for (const warning of rules.current.warnings) log.warn(warning)
 
@@ -72,7 +91,14 @@ export async function createApp(
   const door = createOperatorDoor()
   const onConnection = (socket: Socket): void => door.admit(socket)
   const opened =
-    config.cache && (await openCache(config.cache, { log, now, fills: budgets.fills, onConnection }))
+    config.cache &&
+    (await openCache(config.cache, {
+      log,
+      now,
+      fills: budgets.fills,
+      onConnection,
+      onEvent: cacheEventMetrics(metrics),
+    }))
 
   const api = Fastify({
     loggerInstance: log,
@@ -83,6 +109,7 @@ export async function createApp(
     genReqId: () => randomUUID(),
   }) as unknown as FastifyInstance
   accessLog(api)
+  requestMetrics(api, metrics, () => budgets.requests.requests.inUse)
   const trail = auditTrail(api, fields => audit.write(fields))
   registry(api, {
     rules: (request, response) => rules.take(request, response),
@@ -98,7 +125,20 @@ export async function createApp(
     isDraining: () => retired,
     checks: () => checksOf(rules.current.upstreams, opened, audit.state),
   })
-  const metrics = createMetrics()
+  buildMetrics(metrics, { version: VERSION, node })
+  upstreamStateMetrics(metrics, () =>
+    rules.current.upstreams.map(({ name, ecr, tokens, reachability }) => ({
+      name,
+      token: tokens.state(),
+      awayFor: reachability.awayFor,
+      throttled: deps.throttles.waiting(ecr.host),
+    })),
+  )
+  if (opened) diskMetrics(metrics, () => opened.store.stats())
+  const scrub = opened?.scrub
+  if (scrub) scrubMetrics(metrics, () => scrub.state())
+  auditMetrics(metrics, () => audit.state)
+  const reloaded = reloadMetrics(metrics)
   budgetMetrics(metrics, () =>
     budgets.use({
       waitingFills: opened?.cache.blobs.waiting ?? 0,
@@ -106,7 +146,7 @@ export async function createApp(
       passwords: rules.current.rules.passwords,
     }),
   )
-  metricsEndpoint(operations, metrics)
+  metricsEndpoint(operations, metrics, () => [processMetrics()])
 
   const commands = Fastify({ logger: false })
   if (opened) {
@@ -155,11 +195,13 @@ export async function createApp(
         throw error
       })
       rules.replace(remade)
+      observers.keep(remade.upstreams.map(({ name }) => name))
       if (certificates) ports.data.forEach(listener => listener.useCertificates(certificates))
       for (const warning of remade.warnings) log.warn(warning)
       prepareTokens(remade)
     },
     retire,
+    reloaded,
     async close(signal) {
       retire()
       await ended([...ports.data, door], signal)

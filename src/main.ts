@@ -24,6 +24,6 @@ const exitCode = await run(
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, listener)
     },
   },
-  async (...parts) => (await import('./app.js')).createApp(...parts),
+  async (config, deps) => (await import('./app.js')).createApp(config, { ...deps, node: process.version }),
 )
 if (exitCode !== undefined) process.exit(exitCode)

@@ -56,12 +56,14 @@ export interface OpenCacheDeps {
   readonly fills?: Budget
   /** Is given whoever connects to the socket in the cache directory. */
   readonly onConnection?: (socket: Socket) => void
+  /** Is told what happens, besides the log. */
+  readonly onEvent?: (event: CacheEvent) => void
 }
 
 /** Opens the configured cache. Throws a ConfigError when another mirror owns its directory; other trouble passes. */
 export async function openCache(
   config: CacheConfig,
-  { log, now = Date.now, fills, onConnection }: OpenCacheDeps,
+  { log, now = Date.now, fills, onConnection, onEvent: alsoTell = () => undefined }: OpenCacheDeps,
 ): Promise<OpenCache> {
   const { directory, maxSize, minFree, verify, fillOnRange, download } = config
   const disk = await openDiskStore({ directory, maxSize, minFree, log, onConnection }).catch(
@@ -72,7 +74,10 @@ export async function openCache(
   // What is to be hashed whenever it is read is read whenever it is served.
   const smallBlobs = verify === 'always' ? undefined : new SmallBlobs(disk)
   const store = smallBlobs ?? disk
-  const onEvent = (event: BlobCacheEvent): void => logEvent(log, event)
+  const onEvent = (event: CacheEvent): void => {
+    logEvent(log, event)
+    alsoTell(event)
+  }
   const layout = layoutOf(directory)
   const journal = (file: string): Journal =>
     createJournal({
@@ -89,7 +94,7 @@ export async function openCache(
     onMismatch: digest => onEvent({ kind: 'mismatch', digest, where: 'store' }),
   })
   const referrers = createReferrersCache({ ...config.tags, now })
-  const scrub = await scrubOf(config, store, log)
+  const scrub = await scrubOf(config, store, onEvent)
   const whole = ({ ttl, staleFor }: Validity): number => ttl + staleFor
   return {
     store: disk,
@@ -120,14 +125,15 @@ export function tagOptions({ tags: { ttl, staleFor, immutable } }: CacheConfig) 
 async function scrubOf(
   { directory, scrub: { every, rate } }: CacheConfig,
   store: BlobStore,
-  log: Log,
+  onEvent: (event: CacheEvent) => void,
 ): Promise<Scrub | undefined> {
   if (every === 'never') return undefined
   const file = scrubProgressFile(files, layoutOf(directory))
-  return startScrub({ store, file, every, rate, onEvent: event => logEvent(log, event) })
+  return startScrub({ store, file, every, rate, onEvent })
 }
 
-type CacheEvent = BlobCacheEvent | ScrubEvent
+/** What happens in the cache. */
+export type CacheEvent = BlobCacheEvent | ScrubEvent
 
 const WARNINGS: ReadonlySet<CacheEvent['kind']> = new Set<CacheEvent['kind']>([
   'mismatch',

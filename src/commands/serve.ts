@@ -13,6 +13,8 @@ export interface App {
   readonly urls: readonly string[]
   /** Takes over what may change at run time, as a whole; throws and changes nothing when it cannot. */
   reload(config: Config): Promise<void>
+  /** Is told of each reload whether it came to be in force; also of one that never got as far as `reload`. */
+  reloaded(succeeded: boolean): void
   /** Goes on serving, but tells balancers and clients to go elsewhere. */
   retire(): void
   /** Takes no more connections, lets requests in flight end until `signal` aborts, and frees everything. */
@@ -59,7 +61,13 @@ async function start(flags: Flags, surroundings: Surroundings, createApp: Create
     await app.reload(next)
     log.level = next.log.level
   }
-  const reloader = createReloader({ load, initial, apply, log })
+  const reloader = createReloader({
+    load,
+    initial,
+    apply,
+    log,
+    onReload: succeeded => app.reloaded(succeeded),
+  })
   hangups.reloader = reloader
   closeOnSignal(app, reloader, log)
 

@@ -11,6 +11,8 @@ export interface ReloaderOptions {
   /** Puts a configuration in force as a whole, or throws and leaves the old one in force. */
   readonly apply: (config: Config) => Promise<void>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** Is told whether a reload put something in force. */
+  readonly onReload?: (succeeded: boolean) => void
   /** Milliseconds between two looks at the files. */
   readonly interval?: number
 }
@@ -30,7 +32,14 @@ export interface Reloader {
  * Keeps the configuration in step with its files: the file itself, the users and the certificates. One that cannot be
  * used changes nothing; it is logged and counted.
  */
-export function createReloader({ load, initial, apply, log, interval }: ReloaderOptions): Reloader {
+export function createReloader({
+  load,
+  initial,
+  apply,
+  log,
+  onReload = () => undefined,
+  interval,
+}: ReloaderOptions): Reloader {
   let current = initial.config
   let succeeded = 0
   let failed = 0
@@ -64,9 +73,11 @@ export function createReloader({ load, initial, apply, log, interval }: Reloader
       await apply(config)
       current = config
       succeeded++
+      onReload(true)
       log.info('configuration reloaded')
     } catch (error) {
       failed++
+      onReload(false)
       const lines =
         error instanceof ConfigError
           ? error.lines

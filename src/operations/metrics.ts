@@ -8,9 +8,14 @@ export function createMetrics(): Metrics {
   return new Registry()
 }
 
-/** `/metrics`: the numbers, in the text format of Prometheus. */
-export function metricsEndpoint(app: FastifyInstance, metrics: Metrics): void {
-  app.get('/metrics', async (_request, reply) =>
-    reply.header('content-type', metrics.contentType).send(await metrics.metrics()),
-  )
+/** `/metrics`: the numbers, and others that go with them, in the text format of Prometheus. */
+export function metricsEndpoint(
+  app: FastifyInstance,
+  metrics: Metrics,
+  others: () => readonly Metrics[] = () => [],
+): void {
+  app.get('/metrics', async (_request, reply) => {
+    const texts = await Promise.all([metrics, ...others()].map(each => each.metrics()))
+    return reply.header('content-type', metrics.contentType).send(texts.join('\n'))
+  })
 }

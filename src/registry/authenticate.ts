@@ -31,6 +31,7 @@ export async function authenticate(
 
   const { user, password } = credentials
   const verdict = await passwords.check(user, password, exchange.address ?? request.socket.remoteAddress)
+  exchange.login = verdict
   // Who is to come again has not been looked at.
   if (verdict === 'bad' || verdict === 'held')
     exchange.refusedLogin = { user: passwords.knows(user) ? user : undefined }

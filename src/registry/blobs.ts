@@ -181,6 +181,7 @@ function begin(
   { first, last, size }: { readonly first: number; readonly last: number; readonly size: number },
 ): void {
   reply.hijack()
+  exchangeOf(request).answeredAfter = reply.elapsedTime
   const headers = {
     ...blobHeaders(request, result),
     'content-length': String(last - first + 1),

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { AddressSet } from '../access/address-set.js'
-import type { PasswordCheck } from '../access/password-check.js'
+import type { PasswordCheck, Verdict } from '../access/password-check.js'
 import type { Policy, Principal } from '../access/policy.js'
 import type { EndpointKind } from '../oci/endpoint.js'
 import type { UpstreamTable } from '../upstream/upstream-table.js'
@@ -31,6 +31,10 @@ export interface Exchange {
   target: Target | undefined
   /** A login that was not accepted; `user` only where there is one of that name. */
   refusedLogin: { readonly user: string | undefined } | undefined
+  /** What became of the credentials that came with it; undefined where there were none to look at. */
+  login: Verdict | undefined
+  /** When its headers went out, in milliseconds since it came; undefined for an answer that goes out in one piece. */
+  answeredAfter: number | undefined
   /** Bytes of the content that a client pushed, once it was taken. */
   pushed: number | undefined
   /** What the upstream took, in milliseconds, and its own id of the request; for the log. */
@@ -55,6 +59,8 @@ export function beginExchange(
     principal: undefined,
     target: undefined,
     refusedLogin: undefined,
+    login: undefined,
+    answeredAfter: undefined,
     pushed: undefined,
     upstream: undefined,
   }

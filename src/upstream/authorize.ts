@@ -15,6 +15,8 @@ export interface AuthorizeOptions {
   /** A token younger than this, in milliseconds, is not renewed for being refused. */
   readonly renewAfter?: number
   readonly clock?: Clock
+  /** Is told that a request is sent again with another token. */
+  readonly onRenewed?: () => void
 }
 
 /**
@@ -36,7 +38,13 @@ const MAX_REFUSAL_BYTES = 64 * 1024
  */
 export function authorize(
   tokens: Pick<TokenSource, 'current' | 'renew'>,
-  { upstream, refusals = REFUSALS.private, renewAfter = 5000, clock = performance }: AuthorizeOptions,
+  {
+    upstream,
+    refusals = REFUSALS.private,
+    renewAfter = 5000,
+    clock = performance,
+    onRenewed = () => undefined,
+  }: AuthorizeOptions,
 ): (send: Send) => Send {
   const worthRenewing = (token: Token): boolean =>
     clock.now() - token.obtainedAt >= renewAfter || clock.now() >= token.expiresAt
@@ -65,6 +73,7 @@ export function authorize(
     })
     if (renewed === token) return unlessAboutToken(refusal)
     discard(refusal.answer.body)
+    onRenewed()
     const second = await send(withToken(request, renewed))
     const again = await refusalIn(second, refusals)
     return again ? unlessAboutToken(again) : second

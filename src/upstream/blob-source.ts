@@ -13,6 +13,8 @@ import {
 import { discard } from './discard.js'
 import type { Clock } from './ecr-token.js'
 import { headerOf, outboundHeaders, OWN_HEADERS } from './headers.js'
+import { observed } from './observe.js'
+import { UNOBSERVED, type UpstreamObserver } from './observer.js'
 import type { RedirectRules } from './redirect-rules.js'
 import type { Answer, Send } from './send.js'
 import { ConnectionFailure, connectionError } from './transport-error.js'
@@ -59,6 +61,7 @@ export interface BlobSourceOptions {
   /** To where the registry redirects; it never sees a token. */
   readonly storage: Dispatcher
   readonly rules: RedirectRules
+  readonly observer?: UpstreamObserver
   /** How long opening may take with all its tries, in milliseconds, before an answer begins. */
   readonly patience?: number
   /** The longest wait before a further try, in milliseconds. */
@@ -77,6 +80,7 @@ export function createBlobSource({
   send,
   storage,
   rules,
+  observer = UNOBSERVED,
   patience = 8000,
   backoff = 400,
   random = Math.random,
@@ -110,6 +114,7 @@ export function createBlobSource({
       const wait = stored.refused ? 0 : random() * backoff * 2 ** tries
       const further = stored.refused ? 1 : FURTHER_TRIES
       if (tries >= further || clock.now() + wait > giveUpAt) throw stored.error
+      observer.retried(stored.refused ? 'storage_refused' : 'storage_failed')
       await pause(wait, signal)
     }
 
@@ -164,13 +169,24 @@ export function createBlobSource({
     signal: AbortSignal,
   ): Promise<Answer | StorageFailure> {
     try {
+      return await observed(observer, 'GetObject', signal, () => requestPlace(url, headers, signal))
+    } catch (error) {
+      if (error instanceof ConnectionFailure) return new StorageFailure(error, false)
+      throw error
+    }
+  }
+
+  async function requestPlace(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    try {
       const path = url.pathname + url.search
       return await storage.request({ origin: url.origin, path, method: 'GET', headers, signal })
     } catch (error) {
       signal.throwIfAborted()
-      const failure = connectionError(error, place)
-      if (failure instanceof ConnectionFailure) return new StorageFailure(failure, false)
-      throw failure
+      throw connectionError(error, place)
     }
   }
 

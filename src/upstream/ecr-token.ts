@@ -36,6 +36,8 @@ export interface TokenState {
   readonly usable: boolean
   /** Milliseconds; undefined without a token. */
   readonly expiresIn: number | undefined
+  /** Since it was obtained, in milliseconds; undefined without a token. */
+  readonly age: number | undefined
   /** Why the last call for a token failed; undefined when it did not. */
   readonly problem: TokenProblem | undefined
 }
@@ -179,7 +181,13 @@ export function createTokenSource({
     },
     state() {
       const held = cache.get(key)
-      return { usable: held !== undefined, expiresIn: held && held.expiresAt - clock.now(), problem }
+      const now = clock.now()
+      return {
+        usable: held !== undefined,
+        expiresIn: held && held.expiresAt - now,
+        age: held && now - held.obtainedAt,
+        problem,
+      }
     },
     close() {
       closed = true

@@ -3,6 +3,8 @@ import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici'
 import { readsInto } from '../read-buffers.js'
 import { kindOfAddress } from './address.js'
+import { countBodies } from './body-bytes.js'
+import { UNOBSERVED, type UpstreamObserver } from './observer.js'
 import type { Pools } from './pools.js'
 
 /**
@@ -120,6 +122,8 @@ export interface DispatcherOptions extends ConnectorOptions {
   readonly headersTimeout?: number
   /** Milliseconds between two pieces of a body. */
   readonly bodyTimeout?: number
+  /** Is told of the bytes that pass. */
+  readonly observer?: Pick<UpstreamObserver, 'received' | 'sent'>
 }
 
 /**
@@ -136,6 +140,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     headersTimeout = 30_000,
     bodyTimeout = 60_000,
     pools,
+    observer = UNOBSERVED,
   } = options
   const agent = new EnvHttpProxyAgent({
     connect: createConnector(options),
@@ -153,6 +158,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     bodyTimeout,
   })
   return agent.compose(
+    countBodies(observer),
     dispatch => (request, handler) =>
       dispatch(request.method === 'HEAD' ? { ...request, reset: false } : request, handler),
   )

@@ -1,5 +1,6 @@
 import { discard } from './discard.js'
 import type { Clock } from './ecr-token.js'
+import type { RetryReason } from './observer.js'
 import { retryAfterOf } from './retry-after.js'
 import type { Answer, OutboundRequest, Send } from './send.js'
 import { ConnectionFailure } from './transport-error.js'
@@ -10,6 +11,8 @@ export interface RetryOptions {
   readonly clock?: Clock
   /** The longest wait before the first further try, in milliseconds; twice that before the next. */
   readonly backoff?: number
+  /** Is told why a request is about to be sent again. */
+  readonly onRetry?: (reason: RetryReason) => void
 }
 
 const FURTHER_TRIES = 2
@@ -20,9 +23,12 @@ const WORTH_ANOTHER_TRY = [429, 500, 502, 503, 504]
  * (AWS: "Exponential backoff and jitter"), or as long as Retry-After says, and never beyond the request's patience.
  * What remains of a 429 or 5xx is the answer.
  */
-export function retry({ random = Math.random, clock = performance, backoff = 200 }: RetryOptions = {}): (
-  send: Send,
-) => Send {
+export function retry({
+  random = Math.random,
+  clock = performance,
+  backoff = 200,
+  onRetry = () => undefined,
+}: RetryOptions = {}): (send: Send) => Send {
   return send => async request => {
     const giveUpAt = clock.now() + request.patience
     for (let tries = 0; ; tries++) {
@@ -35,6 +41,7 @@ export function retry({ random = Math.random, clock = performance, backoff = 200
         mayRepeat(request, outcome) &&
         clock.now() + wait <= giveUpAt
       if (!again) return unwrap(outcome)
+      onRetry(reasonOf(outcome))
       if ('answer' in outcome) discard(outcome.answer.body)
       await pause(wait, request.signal)
     }
@@ -54,6 +61,11 @@ async function settle(answer: Promise<Answer>): Promise<Outcome> {
 function unwrap(outcome: Outcome): Answer {
   if ('error' in outcome) throw outcome.error
   return outcome.answer
+}
+
+function reasonOf(outcome: Outcome): RetryReason {
+  if ('error' in outcome) return 'connection'
+  return outcome.answer.statusCode === 429 ? 'throttled' : 'server_error'
 }
 
 function waitAfter(outcome: Outcome): number | undefined {

@@ -38,6 +38,8 @@ const LONGEST_REST = 10_000
 export interface Throttles {
   /** The step for a registry's host; upstreams with the same host share its quotas, and the last one told counts. */
   of(host: string, quotas?: Quotas, defaults?: Quotas): (send: Send) => Send
+  /** Requests to a registry's host that wait for their turn. */
+  waiting(host: string): number
 }
 
 export function createThrottles(clock: Clock = performance): Throttles {
@@ -70,6 +72,11 @@ export function createThrottles(clock: Clock = performance): Throttles {
         return answer
       }
     },
+    waiting: host =>
+      Array.from(registries.get(host)?.values() ?? [], bucket => bucket.waiting).reduce(
+        (sum, waiting) => sum + waiting,
+        0,
+      ),
   }
 }
 
@@ -100,6 +107,11 @@ class Bucket {
     this.#rate = rate
     this.#tokens = this.#capacity()
     this.#countedAt = clock.now()
+  }
+
+  /** How many wait for their turn. */
+  get waiting(): number {
+    return this.#waiters.size
   }
 
   setRate(rate: number): void {

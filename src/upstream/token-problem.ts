@@ -1,6 +1,16 @@
 /** Why there is no new token. */
-export type TokenProblem =
-  'no-credentials' | 'denied' | 'refused' | 'throttled' | 'timeout' | 'unreachable' | 'malformed' | 'failed'
+export const TOKEN_PROBLEMS = [
+  'no-credentials',
+  'denied',
+  'refused',
+  'throttled',
+  'timeout',
+  'unreachable',
+  'malformed',
+  'failed',
+] as const
+
+export type TokenProblem = (typeof TOKEN_PROBLEMS)[number]
 
 /** An answer of the ECR API that has no usable token in it. */
 export class MalformedToken extends Error {

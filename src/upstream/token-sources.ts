@@ -2,8 +2,15 @@ import type { CredentialSettings } from './aws-client.js'
 import { createEcrApi, type EcrApi } from './ecr-api.js'
 import type { EcrHost } from './ecr-host.js'
 import { createEcrPublicApi } from './ecr-public-api.js'
-import { createTokenCache, createTokenSource, type IssueToken, type TokenSource } from './ecr-token.js'
+import {
+  createTokenCache,
+  createTokenSource,
+  type IssuedToken,
+  type IssueToken,
+  type TokenSource,
+} from './ecr-token.js'
 import type { DispatcherOptions } from './egress.js'
+import { problemOf, type TokenProblem } from './token-problem.js'
 
 /** What tokens are for, and the ways to them. */
 export interface TokenRequest {
@@ -37,18 +44,33 @@ interface Shared {
   users: number
 }
 
-/** A token is good for every registry of its region that its credentials may use, whatever the account. */
+/**
+ * A token is good for every registry of its region that its credentials may use, whatever the account. `onCall` is told
+ * what came of each call for one.
+ */
 export function createTokenSources(
   createIssuer: (request: TokenRequest) => TokenIssuer = issuerFor,
+  onCall: (result: 'ok' | TokenProblem) => void = () => undefined,
 ): TokenSources {
   const cache = createTokenCache()
   const table = new Map<string, Shared>()
 
   function create(key: string, request: TokenRequest): Shared {
     const api = createIssuer(request)
-    const shared = { api, source: createTokenSource({ key, cache, issue: () => api.issueToken() }), users: 0 }
+    const shared = { api, source: createTokenSource({ key, cache, issue: () => issueFrom(api) }), users: 0 }
     table.set(key, shared)
     return shared
+  }
+
+  async function issueFrom(api: TokenIssuer): Promise<IssuedToken> {
+    try {
+      const issued = await api.issueToken()
+      onCall('ok')
+      return issued
+    } catch (error) {
+      onCall(problemOf(error))
+      throw error
+    }
   }
 
   function release(key: string, shared: Shared): void {

@@ -5,6 +5,8 @@ import type { RepositoryTemplate } from './ecr-api.js'
 import { layerBucketHosts, parseEcrHost, PUBLIC_LAYER_HOSTS, type EcrHost } from './ecr-host.js'
 import type { TokenSource } from './ecr-token.js'
 import { createDispatcher, type DispatcherOptions } from './egress.js'
+import { observe } from './observe.js'
+import { UNOBSERVED, type UpstreamObserver } from './observer.js'
 import { Pools, type PoolUse } from './pools.js'
 import { watchReachability, type Reachability } from './reachability.js'
 import { createRedirectRules } from './redirect-rules.js'
@@ -68,6 +70,8 @@ export interface UpstreamDeps {
   readonly blobPatience?: number
   /** A token younger than this, in milliseconds, is not renewed for being refused. */
   readonly renewAfter?: number
+  /** Who is told what goes on between the mirror and the upstream of a name. */
+  readonly observe?: (upstream: string) => UpstreamObserver
   readonly connections?: Pick<
     DispatcherOptions,
     'timeout' | 'connections' | 'headersTimeout' | 'bodyTimeout' | 'ca' | 'lookup'
@@ -81,9 +85,11 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
   const endpoint = settings.endpoint === undefined ? undefined : new URL(settings.endpoint)
   const origin = endpoint?.origin ?? `https://${ecr.host}`
 
+  const observer = deps.observe?.(name) ?? UNOBSERVED
   const pools = [new Pools(), new Pools()] as const
   const registry = createDispatcher({
     ...deps.connections,
+    observer,
     pools: pools[0],
     servername: ecr.host,
     // A private registry may be at a VPC endpoint.
@@ -99,11 +105,14 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
   const authorized = authorize(tokens, {
     upstream: name,
     refusals: REFUSALS[ecr.kind],
+    onRenewed: () => observer.retried('token'),
     ...(deps.renewAfter !== undefined && { renewAfter: deps.renewAfter }),
-  })(transport({ upstream: name, origin, host: ecr.host, dispatcher: registry }))
+  })(observe(observer)(transport({ upstream: name, origin, host: ecr.host, dispatcher: registry })))
   const { step: watch, reachability } = watchReachability()
   const send = watch(
-    retry()(deps.throttles.of(ecr.host, settings.quotas, DEFAULT_QUOTAS[ecr.kind])(authorized)),
+    retry({ onRetry: reason => observer.retried(reason) })(
+      deps.throttles.of(ecr.host, settings.quotas, DEFAULT_QUOTAS[ecr.kind])(authorized),
+    ),
   )
 
   const rules = createRedirectRules(
@@ -112,6 +121,7 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
   )
   const storage = createDispatcher({
     ...deps.connections,
+    observer,
     pools: pools[1],
     trustOf: (host, port) => rules.trustOf(host, port),
     reuseBuffers: true,
@@ -122,6 +132,7 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
     send,
     storage,
     rules,
+    observer,
     ...(deps.blobPatience !== undefined && { patience: deps.blobPatience }),
   })
 

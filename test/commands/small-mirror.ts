@@ -42,6 +42,7 @@ const exitCode = await run(
           throw new Error('bad users file')
       },
       retire: () => log.info('retired'),
+      reloaded: () => undefined,
       close: signal =>
         new Promise(resolve => {
           server.close(() => resolve())

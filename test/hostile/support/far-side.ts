@@ -35,7 +35,9 @@ export interface FarSideOptions {
 }
 
 /** No quotas: what one attack is told of rates is not to slow down the next one. */
-export const UNTHROTTLED: Partial<UpstreamDeps> = { throttles: { of: () => send => send } }
+export const UNTHROTTLED: Partial<UpstreamDeps> = {
+  throttles: { of: () => send => send, waiting: () => 0 },
+}
 
 /** A connection that is cut before its answer's headers have come is an answer that is not complete. */
 const CUT: PlainAnswer = { status: 200, headers: {}, bytes: Buffer.alloc(0), complete: false }
