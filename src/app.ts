@@ -26,6 +26,7 @@ import { tokenMetrics, upstreamStateMetrics } from './operations/metrics/registr
 import { reloadMetrics } from './operations/metrics/reloads.js'
 import { requestMetrics } from './operations/metrics/requests.js'
 import { upstreamMetrics } from './operations/metrics/upstreams.js'
+import { createTraces } from './operations/traces.js'
 import { createOperatorDoor } from './operator-door.js'
 import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
@@ -77,16 +78,21 @@ export async function createApp(
   await openAudit(audit, config)
   const metrics = createMetrics()
   const observers = upstreamMetrics(metrics)
+  const isProxy = (address: string): boolean => rules.current.rules.trustedProxies.has(address)
+  const traces = config.tracing.enabled ? createTraces(isProxy, VERSION) : undefined
   const deps = {
     tokens: createTokenSources(undefined, tokenMetrics(metrics)),
     throttles: createThrottles(),
-    observe: (upstream: string) => observers.observer(upstream),
+    observe: (upstream: string) => {
+      const observer = observers.observer(upstream)
+      return traces?.upstream(upstream, observer) ?? observer
+    },
     ...upstreams,
   }
   const rules = createRulesInForce(await makeRules(config, deps, logins))
   for (const warning of rules.current.warnings) log.warn(warning)
 
-  const budgets = createBudgets(config.limits, address => rules.current.rules.trustedProxies.has(address))
+  const budgets = createBudgets(config.limits, isProxy)
 
   const door = createOperatorDoor()
   const onConnection = (socket: Socket): void => door.admit(socket)
@@ -108,6 +114,7 @@ export async function createApp(
     exposeHeadRoutes: false,
     genReqId: () => randomUUID(),
   }) as unknown as FastifyInstance
+  traces?.requests(api)
   accessLog(api)
   requestMetrics(api, metrics, () => budgets.requests.requests.inUse)
   const trail = auditTrail(api, fields => audit.write(fields))

@@ -77,6 +77,7 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
 const PACKAGES: readonly (readonly [name: RegExp, allowed: readonly string[]])[] = [
   [/^@prometheus-io\/client$/, ['operations']],
   [/^tar$/, ['bundle']],
+  [/^@opentelemetry\//, ['operations/traces.ts']],
   [/^fastify(-plugin)?$/, ['registry', 'operations', 'app']],
   [/^@fastify\/http-proxy$/, ['registry/forward.ts']],
   [/^@fastify\/(?!http-proxy$)/, ['registry', 'operations', 'app']],

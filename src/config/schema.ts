@@ -290,6 +290,15 @@ export const settingsSchema = z.strictObject({
     .meta({
       description: 'Who pulled, pushed and deleted what, and whose login was refused; left out: none.',
     }),
+  tracing: z
+    .strictObject({
+      enabled: z.boolean({ error: 'true or false' }).default(false).meta({
+        description:
+          'Makes spans of OpenTelemetry, for the SDK that is loaded before the mirror (node --import).',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'Traces of requests.' }),
   log: z
     .strictObject({
       level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

@@ -54,6 +54,7 @@ t.test('a small file is completed with the defaults, and nothing can be changed'
       },
     ],
     uploads: {},
+    tracing: { enabled: false },
     log: { level: 'info' },
     limits: {
       maxRequests: 2000,
