@@ -11,8 +11,10 @@ import type { Log } from './operations/log.js'
 import { createCache, type Cache } from './registry/cache.js'
 import { createBlobCache, type BlobCacheEvent } from './store/blob-cache.js'
 import { CacheTrouble, type BlobStore } from './store/blob-store.js'
+import { lookAtCacheDirectory } from './store/cache-directory.js'
 import { DirectoryInUse } from './store/directory-lock.js'
 import { openDiskStore, type DiskStore } from './store/disk-store.js'
+import { listImages, type CachedImage } from './store/images.js'
 import { createJournal, type Journal } from './store/journal.js'
 import { layoutOf } from './store/layout.js'
 import { DigestMismatch } from './store/lease.js'
@@ -41,6 +43,8 @@ export interface OpenCache {
   ): Promise<ImportResult>
   /** Resolves when another process can see all that is cached and known. */
   settled(): Promise<void>
+  /** Every image of which something is cached, looked at one after the other, which counts as no use of it. */
+  images(): AsyncGenerator<CachedImage>
   /** How long at most what the upstream said is served without asking again, in milliseconds. */
   readonly validity: { readonly tags: number; readonly blobs: number }
   /** Undefined when there is none. */
@@ -54,10 +58,10 @@ export interface OpenCacheDeps {
   readonly now?: (() => number) | undefined
   /** Blobs that are fetched at a time. */
   readonly fills?: Budget
+  /** Learns of what happens, as the log does. */
+  readonly onEvent?: (event: CacheEvent) => void
   /** Is given whoever connects to the socket in the cache directory. */
   readonly onConnection?: (socket: Socket) => void
-  /** Is told what happens, besides the log. */
-  readonly onEvent?: (event: CacheEvent) => void
 }
 
 /** Opens the configured cache. Throws a ConfigError when another mirror owns its directory; other trouble passes. */
@@ -96,9 +100,17 @@ export async function openCache(
   const referrers = createReferrersCache({ ...config.tags, now })
   const scrub = await scrubOf(config, store, onEvent)
   const whole = ({ ttl, staleFor }: Validity): number => ttl + staleFor
+  const looked = lookAtCacheDirectory(directory)
   return {
     store: disk,
     scrub,
+    images: () =>
+      listImages({
+        tags,
+        membership,
+        read: digest => looked.read(digest, MAX_MANIFEST_BYTES),
+        sizeOf: async digest => disk.sizeOf(digest) ?? looked.sizeOf(digest),
+      }),
     validity: { tags: whole(config.tags), blobs: whole(config.membership) },
     purge: target => purge(target, { tags, membership, manifests, store }),
     import: (bundle, renaming, scopeOf) =>
@@ -150,7 +162,8 @@ function logEvent(log: Log, event: CacheEvent): void {
   else log.debug(fields, kind)
 }
 
-function isOfNote(event: CacheEvent): boolean {
+/** Whether somebody should look at it. */
+export function isOfNote(event: CacheEvent): boolean {
   // Pushes that clients break off are none of the cache's matters.
   if (event.kind === 'capture dropped')
     return event.error instanceof CacheTrouble || event.error instanceof DigestMismatch

@@ -39,6 +39,16 @@ export interface BlobCacheOptions {
   readonly random?: () => number
 }
 
+/** A download in progress, as it is now; sizes in bytes. */
+export interface BlobDownload {
+  readonly digest: Digest
+  /** Undefined as long as its source has not told. */
+  readonly size: number | undefined
+  readonly received: number
+  /** Those who read it, or wait to. */
+  readonly readers: number
+}
+
 export interface BlobCache {
   /** Whether the bytes are stored or on their way; it does not say for whom. Throws CacheTrouble. */
   knows(digest: Digest): Promise<boolean>
@@ -52,6 +62,10 @@ export interface BlobCache {
   lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease>
   /** Downloads that wait for their turn. */
   readonly waiting: number
+  /** Those in progress, and those that wait, the oldest first. */
+  downloads(): BlobDownload[]
+  /** Bytes that all downloads took from their sources so far. */
+  readonly fetched: number
   /** Resolves when all that was downloaded to its end is stored, or cannot be. */
   settled(): Promise<void>
   /** Takes the bytes of a push as they pass; nobody finds them before they are kept. Undefined once this is closed. */
@@ -96,6 +110,8 @@ export function createBlobCache({
   const keepings = new Map<Digest, Keeping>()
   /** Downloads and pushes that have ended. */
   let endings = 0
+  /** By downloads that are over, in bytes. */
+  let fetchedBefore = 0
   let closed = false
 
   function tell(event: BlobCacheEvent): void {
@@ -158,7 +174,10 @@ export function createBlobCache({
     })
     fills.set(digest, fill)
     running.add(fill)
-    void fill.finished.then(() => running.delete(fill))
+    void fill.finished.then(() => {
+      running.delete(fill)
+      fetchedBefore += fill.fetched
+    })
     return fill
   }
 
@@ -249,6 +268,13 @@ export function createBlobCache({
     lease,
     get waiting() {
       return slots.waiting
+    },
+    downloads: () =>
+      Array.from(running)
+        .filter(fill => !fill.isRight)
+        .map(({ digest, size, received, readers }) => ({ digest, size, received, readers })),
+    get fetched() {
+      return [...running].reduce((sum, fill) => sum + fill.fetched, fetchedBefore)
     },
     async settled() {
       await Promise.all([...running].filter(fill => fill.isRight).map(fill => fill.finished))

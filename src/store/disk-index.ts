@@ -54,6 +54,11 @@ export class DiskIndex {
     this.#bytes = 0
   }
 
+  /** In bytes, as a reader sees it; undefined when nothing is known of such a file. */
+  sizeOf(digest: Digest): number | undefined {
+    return this.#entries.get(digest)?.size
+  }
+
   /** Under which identity the file was verified last. */
   verifiedAs(digest: Digest): string | undefined {
     return this.#entries.get(digest)?.verifiedAs

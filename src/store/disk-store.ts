@@ -184,6 +184,11 @@ export class DiskStore implements BlobStore {
     }
   }
 
+  /** A blob's size in bytes as the index has it, which is no use of it; undefined also when it does not know yet. */
+  sizeOf(digest: Digest): number | undefined {
+    return this.#index.sizeOf(digest)
+  }
+
   /** Lets go of the directory. What is held can still be read, and is to be released all the same. */
   async close(): Promise<void> {
     if (!this.#closing.signal.aborted) this.#closing.abort(new CacheTrouble('ECLOSED'))

@@ -54,6 +54,8 @@ export class Fill {
   /** Resolves when all that it began has ended; it may still be read then. */
   readonly finished: Promise<void>
   #opened: Opened | undefined
+  /** What an earlier download had left, in bytes. */
+  #found = 0
   #failure: Error | undefined
   /** It failed for want of bytes, and those that are there may be gone on from. */
   #interrupted = false
@@ -82,6 +84,21 @@ export class Fill {
   /** In bytes, once the source has told. */
   get size(): number | undefined {
     return this.#opened?.blob.size
+  }
+
+  /** How many bytes are there, in all. */
+  get received(): number {
+    return this.#opened?.table.received ?? 0
+  }
+
+  /** How many of them this download took from its source itself, rather than found there. */
+  get fetched(): number {
+    return this.received - this.#found
+  }
+
+  /** Those who read it, or wait to. */
+  get readers(): number {
+    return this.#users
   }
 
   /** Whether the bytes are all there and right, and only have to be made durable, if that is not done yet. */
@@ -179,6 +196,7 @@ export class Fill {
       if (error instanceof Unrepairable) this.#fail(error.reason)
       else this.#fail(asError(error), !(error instanceof CacheTrouble))
     })
+    this.#found = received
     this.#opened = { blob, table }
     if (received > 0) onEvent({ kind: 'fill resumed', digest, size: blob.size, received })
     else onEvent({ kind: 'fill started', digest, size: blob.size })
