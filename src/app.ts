@@ -9,7 +9,7 @@ import { ConfigError } from './config/config-error.js'
 import type { Config } from './config/schema.js'
 import { ConnectionRoom } from './connection-room.js'
 import { listen, type Listener } from './listener.js'
-import { openCache } from './open-cache.js'
+import { isOfNote, openCache, type CacheEvent } from './open-cache.js'
 import { accessLog } from './operations/access-log.js'
 import { AuditFileRefused, createAuditLog, type AuditLog } from './operations/audit-log.js'
 import { auditTrail } from './operations/audit-trail.js'
@@ -34,6 +34,8 @@ import { registry } from './registry/registry.js'
 import { createUploadSessions } from './registry/upload-session.js'
 import { createRulesInForce } from './rules-in-force.js'
 import { makeRules, type MadeRules } from './rules.js'
+import { statusPage } from './status/status-page.js'
+import { createObservations, createStatus, noteCacheTrouble } from './status/status.js'
 import { createThrottles } from './upstream/throttle.js'
 import { createTokenSources } from './upstream/token-sources.js'
 import type { UpstreamDeps } from './upstream/upstream.js'
@@ -96,15 +98,14 @@ export async function createApp(
 
   const door = createOperatorDoor()
   const onConnection = (socket: Socket): void => door.admit(socket)
+  const observed = createObservations(now)
+  const count = cacheEventMetrics(metrics)
+  const onEvent = (event: CacheEvent): void => {
+    count(event)
+    if (isOfNote(event)) noteCacheTrouble(observed, event)
+  }
   const opened =
-    config.cache &&
-    (await openCache(config.cache, {
-      log,
-      now,
-      fills: budgets.fills,
-      onConnection,
-      onEvent: cacheEventMetrics(metrics),
-    }))
+    config.cache && (await openCache(config.cache, { log, now, fills: budgets.fills, onEvent, onConnection }))
 
   const api = Fastify({
     loggerInstance: log,
@@ -118,6 +119,12 @@ export async function createApp(
   accessLog(api)
   requestMetrics(api, metrics, () => budgets.requests.requests.inUse)
   const trail = auditTrail(api, fields => audit.write(fields))
+  const status = createStatus({
+    observed,
+    api,
+    cache: opened && { blobs: opened.cache.blobs, images: () => opened.images() },
+    upstreams: () => rules.current.upstreams,
+  })
   registry(api, {
     rules: (request, response) => rules.take(request, response),
     sessions: createUploadSessions(config.uploads.sessionKey),
@@ -127,6 +134,7 @@ export async function createApp(
   })
 
   let retired = false
+  let ports: OpenPorts = { data: [], operations: undefined }
   const operations = Fastify({ logger: false })
   health(operations, {
     isDraining: () => retired,
@@ -154,6 +162,25 @@ export async function createApp(
     }),
   )
   metricsEndpoint(operations, metrics, () => [processMetrics()])
+  let { publicUrl, status: pageSettings } = config
+  const lookers = auditTrail(operations, fields => audit.write(fields))
+  statusPage(operations, {
+    status,
+    rules: (request, response) => rules.take(request, response),
+    settings: () => ({ publicUrl, transferPrice: pageSettings.transferPrice }),
+    sources: {
+      upstreams: () => rules.current.upstreams,
+      downloads: () => opened?.cache.blobs.downloads() ?? [],
+      disk: async () => opened?.store.stats(),
+      scrub: () => opened?.scrub?.state(),
+      inFlight: () => ({
+        requests: budgets.requests.requests.inUse,
+        connections: budgets.connections.all.inUse,
+      }),
+      urls: () => ports.data.map(({ url }) => url),
+      isDraining: () => retired,
+    },
+  })
 
   const commands = Fastify({ logger: false })
   if (opened) {
@@ -168,6 +195,8 @@ export async function createApp(
     door.cut()
     await Promise.all([api.close(), commands.close(), rules.close()])
     trail.close()
+    lookers.close()
+    await status.close()
     await Promise.all([opened?.close(), audit.close()])
   }
 
@@ -175,13 +204,11 @@ export async function createApp(
   door.open((request, response) =>
     (request.url?.startsWith('/v2/') ? api : commands).routing(request, response),
   )
-  const noPorts: OpenPorts = { data: [], operations: undefined }
-  const ports = portless
-    ? noPorts
-    : await openPorts(config, api, operations, budgets, log).catch(async (error: unknown) => {
-        await Promise.all([closeParts(), operations.close()])
-        throw error
-      })
+  if (!portless)
+    ports = await openPorts(config, api, operations, budgets, log).catch(async (error: unknown) => {
+      await Promise.all([closeParts(), operations.close()])
+      throw error
+    })
   if (!portless) prepareTokens(rules.current)
 
   const retire = (): void => {
@@ -203,6 +230,8 @@ export async function createApp(
       })
       rules.replace(remade)
       observers.keep(remade.upstreams.map(({ name }) => name))
+      publicUrl = fresh.publicUrl
+      pageSettings = fresh.status
       if (certificates) ports.data.forEach(listener => listener.useCertificates(certificates))
       for (const warning of remade.warnings) log.warn(warning)
       prepareTokens(remade)

@@ -20,7 +20,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['oci', 'access'],
   registry: ['oci', 'access', 'upstream', 'store', 'events'],
   operations: ['oci', 'access', 'upstream', 'store', 'bundle', 'events'],
-  app: ['oci', 'events', 'access', 'upstream', 'store', 'bundle', 'config', 'registry', 'operations'],
+  status: ['oci', 'access', 'upstream', 'store', 'registry', 'events'],
+  app: [
+    ...['oci', 'events', 'access', 'upstream', 'store', 'bundle', 'config', 'registry', 'operations', 'status'],
+  ],
   check: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'app'],
   // What clients need is told it, and looks nothing up.
   'client-config': [],
@@ -65,10 +68,14 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   // What a request turned out to be, for its line in the log.
   ['operations', 'registry/exchange.ts'],
   ['operations', 'registry/once-over.ts'],
+  // What an answer turned out to be, as the log tells it.
+  ['status', 'operations/answered.ts'],
+  ['status', 'version.ts'],
   // The log is there before the app is.
   ['commands', 'operations/log.ts'],
   // How sizes are written for people.
   ['check', 'commands/in-units.ts'],
+  ['status', 'commands/in-units.ts'],
   // What is said over the socket in the cache directory.
   ['commands', 'operations/control.ts'],
 ]
@@ -78,7 +85,7 @@ const PACKAGES: readonly (readonly [name: RegExp, allowed: readonly string[]])[]
   [/^@prometheus-io\/client$/, ['operations']],
   [/^tar$/, ['bundle']],
   [/^@opentelemetry\//, ['operations/traces.ts']],
-  [/^fastify(-plugin)?$/, ['registry', 'operations', 'app']],
+  [/^fastify(-plugin)?$/, ['registry', 'operations', 'status', 'app']],
   [/^@fastify\/http-proxy$/, ['registry/forward.ts']],
   [/^@fastify\/(?!http-proxy$)/, ['registry', 'operations', 'app']],
   [/^(node:)?process$/, ['main']],

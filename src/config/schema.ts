@@ -299,6 +299,19 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({})
     .meta({ description: 'Traces of requests.' }),
+  status: z
+    .strictObject({
+      transferPrice: z
+        .number({ error: 'US dollars for a GB, such as 0.09' })
+        .nonnegative({ error: 'US dollars for a GB, such as 0.09' })
+        .exactOptional()
+        .meta({
+          description:
+            'What a GB (1024³ bytes) from ECR costs, in US dollars, by which the page tells what the cache saved; left out: no money is told.',
+        }),
+    })
+    .prefault({})
+    .meta({ description: 'The page for people at /status.' }),
   log: z
     .strictObject({
       level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

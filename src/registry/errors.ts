@@ -55,6 +55,8 @@ function write(error: unknown, request: FastifyRequest, reply: FastifyReply): vo
     if (answer.status === 500) request.log.error({ err: error }, 'request failed')
   } else if (error.cause !== undefined)
     request.log.warn({ reason: error.message, cause: error.cause }, 'request refused')
+  const exchange = knownExchange(request)
+  if (exchange) exchange.problem = answer.message
   drain(request.raw, reply.raw)
   // Fastify would close where it did not read to the end; what is left is read by drain().
   if (reply.hasHeader('connection')) reply.removeHeader('connection')

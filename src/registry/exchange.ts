@@ -35,6 +35,8 @@ export interface Exchange {
   login: Verdict | undefined
   /** When its headers went out, in milliseconds since it came; undefined for an answer that goes out in one piece. */
   answeredAfter: number | undefined
+  /** What the client was told went wrong, if something did. */
+  problem: string | undefined
   /** Bytes of the content that a client pushed, once it was taken. */
   pushed: number | undefined
   /** What the upstream took, in milliseconds, and its own id of the request; for the log. */
@@ -61,6 +63,7 @@ export function beginExchange(
     refusedLogin: undefined,
     login: undefined,
     answeredAfter: undefined,
+    problem: undefined,
     pushed: undefined,
     upstream: undefined,
   }

@@ -116,7 +116,7 @@ export function placeOf(upstream: Upstream, repository: Repository): Place {
 
 /** The name under which grants and clients know a repository of the upstream; undefined outside the prefix. */
 export function withoutPrefix(
-  { repositoryPrefix }: Upstream,
+  { repositoryPrefix }: Pick<Upstream, 'repositoryPrefix'>,
   upstreamRepository: Repository,
 ): Repository | undefined {
   if (repositoryPrefix === '') return upstreamRepository
