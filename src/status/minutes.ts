@@ -19,9 +19,11 @@ const MINUTE = 60_000
 /** How far it goes back, in minutes. */
 export const KEPT = 24 * 60
 
+type Sum = { -readonly [Key in keyof Traffic]: Traffic[Key] }
+
 interface Bucket {
   readonly minute: number
-  traffic: Traffic
+  readonly traffic: Sum
 }
 
 /** The traffic of the last 24 hours, by the minute, however much of it there is. */
@@ -39,9 +41,9 @@ export class Minutes {
 
   add(more: Partial<Traffic>): void {
     const minute = this.#minute()
-    const bucket = this.#at(minute)
-    if (bucket) bucket.traffic = sum(bucket.traffic, more)
-    else this.#ring[minute % KEPT] = { minute, traffic: sum(NO_TRAFFIC, more) }
+    const bucket = this.#at(minute) ?? { minute, traffic: { ...NO_TRAFFIC } }
+    this.#ring[minute % KEPT] = bucket
+    addTo(bucket.traffic, more)
   }
 
   /** Of the last so many minutes, of which the present one is the last. */
@@ -59,10 +61,10 @@ export class Minutes {
   }
 
   #between(first: number, last: number): Traffic {
-    let traffic = NO_TRAFFIC
+    const traffic = { ...NO_TRAFFIC }
     for (let minute = first; minute <= last; minute++) {
       const bucket = this.#at(minute)
-      if (bucket) traffic = sum(traffic, bucket.traffic)
+      if (bucket) addTo(traffic, bucket.traffic)
     }
     return traffic
   }
@@ -77,13 +79,11 @@ export class Minutes {
   }
 }
 
-function sum(a: Traffic, b: Partial<Traffic>): Traffic {
-  return {
-    requests: a.requests + (b.requests ?? 0),
-    hits: a.hits + (b.hits ?? 0),
-    misses: a.misses + (b.misses ?? 0),
-    errors: a.errors + (b.errors ?? 0),
-    served: a.served + (b.served ?? 0),
-    fetched: a.fetched + (b.fetched ?? 0),
-  }
+function addTo(sum: Sum, more: Partial<Traffic>): void {
+  sum.requests += more.requests ?? 0
+  sum.hits += more.hits ?? 0
+  sum.misses += more.misses ?? 0
+  sum.errors += more.errors ?? 0
+  sum.served += more.served ?? 0
+  sum.fetched += more.fetched ?? 0
 }

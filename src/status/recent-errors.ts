@@ -19,27 +19,32 @@ export interface RecentError extends Trouble {
   readonly times: number
 }
 
+/** Of a text that is kept, in characters. */
+const LONGEST = 500
+
 /** What went wrong last; the same thing again is counted, so that it does not drown the others. */
 export class RecentErrors {
   readonly #max: number
-  #errors: RecentError[] = []
+  /** By what they are, the newest last. */
+  readonly #errors = new Map<string, RecentError>()
 
   constructor(max = 50) {
     this.#max = max
   }
 
-  add(trouble: Trouble, at: number): void {
-    const same = this.#errors.find(each => keyOf(each) === keyOf(trouble))
-    const others = this.#errors.filter(each => each !== same)
-    this.#errors = [{ ...trouble, at, times: (same?.times ?? 0) + 1 }, ...others].slice(0, this.#max)
+  add({ text, ...trouble }: Trouble, at: number): void {
+    const key = JSON.stringify([trouble.what, text, trouble.upstream, trouble.places, trouble.user])
+    const times = (this.#errors.get(key)?.times ?? 0) + 1
+    this.#errors.delete(key)
+    this.#errors.set(key, { ...trouble, text: text?.slice(0, LONGEST), at, times })
+    for (const oldest of this.#errors.keys()) {
+      if (this.#errors.size <= this.#max) break
+      this.#errors.delete(oldest)
+    }
   }
 
   /** The newest first. */
   get all(): readonly RecentError[] {
-    return this.#errors
+    return [...this.#errors.values()].reverse()
   }
-}
-
-function keyOf({ what, text, upstream, places, user }: Trouble): string {
-  return JSON.stringify([what, text, upstream, places, user])
 }

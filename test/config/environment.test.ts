@@ -41,6 +41,7 @@ t.test('every setting outside lists has a form', t => {
       'ECR_MIRROR_UPLOADS_SESSIONKEY text or file',
       'ECR_MIRROR_AUDIT_FILE text',
       'ECR_MIRROR_TRACING_ENABLED boolean',
+      'ECR_MIRROR_STATUS_TRANSFERPRICE number',
       'ECR_MIRROR_LOG_LEVEL text',
       'ECR_MIRROR_LOG_FORMAT text',
       'ECR_MIRROR_LIMITS_MAXREQUESTS number',

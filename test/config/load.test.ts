@@ -55,6 +55,7 @@ t.test('a small file is completed with the defaults, and nothing can be changed'
     ],
     uploads: {},
     tracing: { enabled: false },
+    status: {},
     log: { level: 'info' },
     limits: {
       maxRequests: 2000,
@@ -538,6 +539,25 @@ for (const name of ['minimal', 'two-accounts', 'full']) {
     t.equal(config.upstreams.filter(upstream => upstream.default).length, 1)
   })
 }
+
+t.test('what a transfer costs is a number of dollars, and is not made up where nobody says it', async t => {
+  const load = async (status: string, env = {}) => {
+    const directory = t.testdir({
+      'mirror.yaml': `users: { htpasswd: u }
+upstreams: [{ name: a, host: 123456789012.dkr.ecr.us-east-1.amazonaws.com }]
+${status}
+`,
+    })
+    return (await loadConfig({ env, flags: { config: join(directory, 'mirror.yaml') } })).config.status
+  }
+  t.same(await load(''), {})
+  t.same(await load('status: { transferPrice: 0.09 }'), { transferPrice: 0.09 })
+  t.same(await load('', { ECR_MIRROR_STATUS_TRANSFERPRICE: '0.02' }), { transferPrice: 0.02 })
+  for (const wrong of ['-1', 'free', '.inf', 'true'])
+    await t.rejects(load(`status: { transferPrice: ${wrong} }`), {
+      message: /status\.transferPrice: .*US dollars for a GB/,
+    })
+})
 
 t.test('full.yaml names every key, and loads with those that are commented out', async t => {
   const text = readFileSync('config/full.yaml', 'utf8').replaceAll(

@@ -75,6 +75,32 @@ leavingNothing('a blob is downloaded once, in ranges, and is a hit afterwards', 
   t.same(kinds(events), ['fill started', 'fill completed'])
 })
 
+leavingNothing('downloads can be looked at as they go on, and what they fetched counts for ever', async t => {
+  const { cache, source } = stand({ manual: true })
+  t.same(cache.downloads(), [])
+  const [lease, other] = await Promise.all([
+    cache.lease(digest, source, never),
+    cache.lease(digest, source, never),
+  ])
+  await settled()
+  source.give(streamOf(source, 0), 1000)
+  await settled()
+  t.same(cache.downloads(), [{ digest, size: content.length, received: 1000, readers: 2 }])
+  t.equal(cache.fetched, 1000)
+  other.release()
+  t.match(cache.downloads(), [{ readers: 1 }])
+  const reading = readAll(lease)
+  await giveAll(source)
+  await reading
+  lease.release()
+  await settled()
+  t.same(cache.downloads(), [])
+  t.equal(cache.fetched, content.length)
+  const hit = await cache.lease(digest, source, never)
+  hit.release()
+  t.equal(cache.fetched, content.length, 'what is stored is not fetched again')
+})
+
 leavingNothing('however many ask, one download feeds all', async t => {
   const { cache, source, events } = stand({ manual: true })
   const asking = Array.from({ length: 50 }, () => cache.lease(digest, source, never))

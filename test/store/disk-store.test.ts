@@ -493,6 +493,14 @@ t.test('a directory that is emptied under the store is made anew', async t => {
   t.same(await fetchFrom(store, large.digest), large.bytes)
 })
 
+t.test('the index tells sizes without that being a use', async t => {
+  const store = await openStore(t, t.testdir())
+  await putAll(store, small, large)
+  t.equal(store.sizeOf(small.digest), small.bytes.length)
+  t.equal(store.sizeOf(blobOf('other', 5).digest), undefined)
+  t.same(await listed(store), [small.digest, large.digest], 'the small one is the oldest still')
+})
+
 t.test('a closed store refuses, though what is held can still be read', async t => {
   const store = await openStore(t, t.testdir())
   const blob = await put(store, small)

@@ -1,4 +1,5 @@
 import { inUnits } from '../../commands/in-units.js'
+import type { ScrubState } from '../../store/scrub.js'
 import type { StatusView } from '../view.js'
 import { html, type Content, type Html } from './html.js'
 import { ago, count, counted, percent } from './words.js'
@@ -21,19 +22,10 @@ export function disk({ disk: stats, scrub, now }: StatusView): Html {
       ['Blobs', `${count(entries)}${indexed ? '' : ' so far'}`],
       ['On their way in', inUnits(reservedBytes)],
       ['Free on the disk', freeBytes === undefined ? 'unknown' : inUnits(freeBytes)],
-      ['Evicted since the start', `${count(evictions)}, ${inUnits(evictedBytes)}`],
+      ['Evicted since the start', evictions === 0 ? 'none' : `${count(evictions)}, ${inUnits(evictedBytes)}`],
       ['Found bad', count(integrityFailures)],
       ['Read and write errors', `${count(readErrors)} and ${count(writeErrors)}`],
-      ...(scrub
-        ? ([
-            [
-              'Hashed again',
-              `${counted(scrub.blobs, 'blob')}, ${
-                scrub.running ? 'going on' : scrub.ended === undefined ? 'not begun' : ago(now - scrub.ended)
-              }`,
-            ],
-          ] as const)
-        : []),
+      ...(scrub ? [['Hashed again', scrubText(scrub)] as const] : []),
     ]
     return html`<div class="line"><span id="disk-label">${inUnits(bytes)} of ${inUnits(maxBytes)}</span></div>
       <progress
@@ -51,5 +43,9 @@ export function disk({ disk: stats, scrub, now }: StatusView): Html {
             </div>`,
         )}
       </dl>`
+  }
+  function scrubText({ blobs, running, ended }: ScrubState): string {
+    if (running) return `${counted(blobs, 'blob')} so far`
+    return ended === undefined ? 'not yet' : `${counted(blobs, 'blob')}, ${ago(now - ended)}`
   }
 }

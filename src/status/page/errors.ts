@@ -8,10 +8,7 @@ const OPEN = 6
 /** What went wrong last. */
 export function errors({ errors: all, now }: StatusView): Html {
   return html`<section id="errors" data-live aria-labelledby="errors-title">
-    <header>
-      <h2 id="errors-title">Recent errors</h2>
-      <p>${all.length > 0 && `the last ${count(all.length)}`}</p>
-    </header>
+    <header><h2 id="errors-title">Recent errors</h2></header>
     ${all.length === 0 && html`<p class="nothing">None since the start.</p>`}
     <ul class="facts">
       ${all.slice(0, OPEN).map(row)}

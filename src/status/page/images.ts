@@ -78,9 +78,9 @@ function table(page: ImagePage, now: number, mirror: string): Html {
             <th scope="col">Image</th>
             <th scope="col" class="wide">Platforms</th>
             <th scope="col" class="number">Size</th>
-            <th scope="col" class="number">Asked for</th>
+            <th scope="col" class="number wide">Asked for</th>
             <th scope="col" class="wide">Without ECR</th>
-            <th scope="col"><span class="sr">Copy</span></th>
+            <th scope="col" class="wide"><span class="sr">Copy</span></th>
           </tr>
         </thead>
         <tbody>
@@ -102,16 +102,16 @@ function row({ name, digest, platforms, size, asked, complete }: ImageRow, mirro
     <th scope="row">
       <span class="name" title="${digest}">${name}</span
       ><span class="narrow"
-        >${platforms.join(', ')}${platforms.length > 0 && ' · '}${COMPLETE[complete]}</span
+        >${[platforms.join(', '), COMPLETE[complete], `asked for ${counted(asked, 'time')}`].filter(Boolean).join(' · ')}</span
       >
     </th>
     <td class="wide">${platforms.map(each => html`<span class="chip">${each}</span> `)}</td>
     <td class="number">${inUnits(size)}</td>
-    <td class="number">${count(asked)}</td>
+    <td class="number wide">${count(asked)}</td>
     <td class="wide">
       <span class="state ${complete === 'all' ? 'good' : 'fair'}">${COMPLETE[complete]}</span>
     </td>
-    <td class="copying">
+    <td class="copying wide">
       <button
         type="button"
         class="copy"

@@ -13,7 +13,7 @@ import { SCRIPT } from './script.js'
 import { STYLE } from './style.js'
 import { largest, mostWanted } from './top-lists.js'
 import { upstreams } from './upstreams.js'
-import { span } from './words.js'
+import { counted, span } from './words.js'
 
 export interface PageOptions {
   readonly view: StatusView
@@ -69,11 +69,16 @@ export function notePage(title: string, text: string): string {
   )
 }
 
-function summary({ now, since, draining, user, seesNames }: StatusView): Html {
+function summary({ now, since, draining, inFlight, user, seesNames }: StatusView): Html {
+  const { requests, connections } = inFlight
   return html`<p id="summary" class="summary" data-live>
     ${draining ? html`<span class="state bad">draining</span>` : html`<span class="state good">running</span>`}
-    for ${span(now - since)}, version
-    ${VERSION}${user !== undefined && !seesNames && html`. <span class="warn">${user} has no <code>status</code> grant, so no names are shown.</span>`}
+    for ${span(now - since)}, version ${VERSION}; ${counted(requests, 'request')} in flight,
+    ${counted(connections, 'connection')}${
+      user !== undefined &&
+      !seesNames &&
+      html`. <span class="warn">${user} has no <code>status</code> grant, so no names are shown.</span>`
+    }
   </p>`
 }
 

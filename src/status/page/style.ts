@@ -16,7 +16,7 @@ html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body {
   margin: 0 auto; padding: 1.25rem clamp(0.75rem, 3vw, 2rem) 3rem; max-width: 76rem;
   background: var(--paper); color: var(--ink);
-  font: 0.9375rem/1.5 ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, sans-serif;
+  font: 0.9375rem/1.5 Inter, ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif;
   font-variant-numeric: tabular-nums;
 }
 h1, h2, p, dl, dd, ul, ol { margin: 0; padding: 0; }
@@ -44,13 +44,12 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 section > header { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: 0 1rem; margin-bottom: 0.625rem; }
 section > header p { color: var(--soft); font-size: 0.8125rem; }
 #numbers { background: none; border: 0; padding: 0; }
-.tiles { display: grid; gap: 0.75rem; grid-template-columns: repeat(6, minmax(0, 1fr)); }
+.tiles { display: grid; gap: 0.75rem; grid-template-columns: repeat(auto-fit, minmax(min(9rem, 100%), 1fr)); }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.75rem 0.875rem; }
 .tile dt { color: var(--soft); font-size: 0.8125rem; }
 .tile .figure { font-size: 1.375rem; line-height: 1.3; font-weight: 600; letter-spacing: -0.015em; white-space: nowrap; }
 .tile .day { color: var(--soft); white-space: nowrap; }
 .note { color: var(--soft); font-size: 0.8125rem; }
-.tile .note { margin-top: 0.25rem; font-size: 0.75rem; line-height: 1.4; }
 
 .plot { position: relative; }
 .plot svg { display: block; width: 100%; height: 8.5rem; }
@@ -102,6 +101,7 @@ button, .button { cursor: pointer; text-decoration: none; display: inline-block;
 button:hover, .button:hover { background: var(--faint); }
 table { width: 100%; border-collapse: collapse; margin-top: 0.5rem; }
 th, td { text-align: left; vertical-align: baseline; padding: 0.4rem 0.75rem 0.4rem 0; border-bottom: 1px solid var(--line); }
+th.wide, td.wide { padding-left: 0.75rem; }
 thead th { font-size: 0.8125rem; font-weight: 400; color: var(--soft); white-space: nowrap; }
 tbody th { font-weight: 500; }
 .number { text-align: right; white-space: nowrap; }
@@ -115,17 +115,20 @@ tbody th { font-weight: 500; }
 
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: 0.25rem 1.5rem; margin-top: 0.5rem; }
 .pairs div { display: flex; justify-content: space-between; gap: 0.75rem; }
-.pairs dt { color: var(--soft); }
+.pairs dt { color: var(--soft); white-space: nowrap; }
 .pairs dd { text-align: right; }
 .snippets { display: grid; gap: 0.375rem; }
 .snippets div { display: grid; grid-template-columns: 9rem minmax(0, 1fr); gap: 0 0.75rem; align-items: baseline; }
 .snippets dt { color: var(--soft); }
 .snippets dd { display: flex; gap: 0.75rem; align-items: baseline; justify-content: space-between; min-width: 0; }
 
-@media (max-width: 60rem) { .tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
 @media (max-width: 40rem) {
   body { padding-top: 0.875rem; }
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.5rem; }
+  .tile:first-child:nth-last-child(odd) { grid-column: 1 / -1; }
+  .top .who { order: 1; margin-left: auto; }
+  .top .summary { order: 2; flex: 1 1 100%; }
+  .top #live { order: 0; }
   section { padding: 0.875rem; }
   .wide { display: none; }
   .narrow { display: block; font-weight: 400; font-size: 0.8125rem; color: var(--soft); }

@@ -13,8 +13,11 @@ const DAY = 86_400_000
 /** A cache directory as pulls of so many images through an upstream of this host leave it; layers are a few bytes. */
 export async function fillCache(directory: string, registry: string, images: number): Promise<void> {
   const layout = layoutOf(directory)
+  const placed = new Set<Digest>()
   const put = (bytes: Buffer): Digest => {
     const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)!
+    if (placed.has(digest)) return digest
+    placed.add(digest)
     mkdirSync(dirname(layout.blob(digest)), { recursive: true })
     writeFileSync(layout.blob(digest), bytes)
     return digest
@@ -31,11 +34,12 @@ export async function fillCache(directory: string, registry: string, images: num
   })
   for (let count = 0; count < images; count++) {
     const scope = { registry, repository: `team-${count % 40}/service-${count % 1_000}` }
-    const config = Buffer.from(JSON.stringify({ architecture: 'arm64', os: 'linux', number: count }))
-    const layer = Buffer.from(`layer ${count}`)
+    const config = Buffer.from(JSON.stringify({ architecture: 'arm64', os: 'linux', team: count % 40 }))
+    const layer = Buffer.from(`layer of team ${count % 40}`)
     const manifest = Buffer.from(
       JSON.stringify({
         schemaVersion: 2,
+        annotations: { build: String(count) },
         mediaType: TYPE,
         config: {
           mediaType: 'application/vnd.oci.image.config.v1+json',
