@@ -4,19 +4,19 @@ import type { Browser, Page } from 'playwright-core'
 import { startMirror, type MirrorUnderTest } from '../support/mirror.js'
 import { ask } from '../support/requests.js'
 import { DESKTOP, launchBrowser, openPage, PHONE, WITHOUT_BROWSER } from './support/browser.js'
-import { basic, POLICY, until, USERS } from './support/looking.js'
+import { basic, cacheDirectory, POLICY, until, USERS } from './support/looking.js'
 
 t.setTimeout(400_000)
 
 const SIZE = 4 * 1024 * 1024
 
 async function startStand(t: Test): Promise<MirrorUnderTest> {
-  const directory = t.testdir({})
+  const directory = await cacheDirectory(t)
   return startMirror(t, {
     users: USERS,
     ecr: { knobs: { layerInaccessibleUntilTagged: false } },
     upstream: { name: 'faraway' },
-    settings: { cache: { directory: `${directory}-cache` }, policy: POLICY },
+    settings: { cache: { directory: directory }, policy: POLICY },
   })
 }
 

@@ -3,7 +3,7 @@ import { startEcr } from '../ecr/ecr.js'
 import { mirrorOf } from '../support/mirror.js'
 import { launchBrowser, openPage, WITHOUT_BROWSER } from './support/browser.js'
 import { fillCache } from './support/filled-cache.js'
-import { basic, look, POLICY, until, USERS, words } from './support/looking.js'
+import { basic, cacheDirectory, look, POLICY, until, USERS, words } from './support/looking.js'
 
 const IMAGES = 10_000
 
@@ -11,7 +11,7 @@ t.test(`${IMAGES} images are searched and turned over a page at a time`, async t
   t.setTimeout(300_000)
   const ecr = await startEcr()
   t.teardown(() => ecr.close())
-  const directory = `${t.testdir({})}-cache`
+  const directory = await cacheDirectory(t)
   await fillCache(directory, ecr.host, IMAGES)
   const { app } = await mirrorOf(t, ecr, {
     users: USERS,

@@ -180,6 +180,8 @@ try {
       ecr.knobs.answer.BatchGetImage = []
       await pull('/v2/main/shop/web/manifests/main')
     }
+    // Whoever looks at the page has downloads counted for the time in which they were.
+    if (step < 4) await fetch(`${app.operationsUrl}/status/live`)
     if (step < 47) now += 30 * MINUTE
   }
 
@@ -209,7 +211,7 @@ try {
     const page = await context.newPage()
     await page.goto(`${app.operationsUrl}/status`)
     await until(async () => (await page.locator('#live').textContent()) === 'live')
-    await until(async () => (await page.locator('#image-rows tbody tr').count()) === IMAGES.length)
+    await until(async () => /9 images, as of just now/.test(await page.locator('#image-rows').innerText()))
     const end = await page.locator(last).boundingBox()
     await page.screenshot({
       path: join(DOCS, `status-${name}.png`),

@@ -1,9 +1,9 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { readFile, rm } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { startMirror, type MirrorOptions, type MirrorUnderTest } from '../support/mirror.js'
 import { ask } from '../support/requests.js'
-import { basic, look, POLICY, until, USERS, words, type Looked } from './support/looking.js'
+import { basic, cacheDirectory, look, POLICY, until, USERS, words, type Looked } from './support/looking.js'
 
 t.setTimeout(120_000)
 
@@ -15,8 +15,7 @@ interface Stand extends MirrorUnderTest {
 }
 
 async function startStand(t: Test, { settings, ...options }: MirrorOptions = {}): Promise<Stand> {
-  const directory = `${t.testdir({})}-${randomUUID()}`
-  t.teardown(() => rm(directory, { recursive: true, force: true }))
+  const directory = await cacheDirectory(t)
   const mirror = await startMirror(t, {
     users: USERS,
     ecr: { knobs: { layerInaccessibleUntilTagged: false } },

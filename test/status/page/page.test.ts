@@ -86,7 +86,7 @@ t.test('no name and no text, wherever it stands, becomes part of the page', asyn
   for (const text of [page(options), livePart(options), notePage(EVIL, EVIL)]) {
     t.notMatch(text, /<img|<script>alert|\u202e/)
     const shown = text.replace(/<(style|script)>[^]*?<\/\1>/g, '')
-    t.notOk(shown.includes(`"'>`), 'it ends no attribute')
+    t.notMatch(shown, /"(?:'|&#39;)(?:>|&gt;)/, 'it ends no attribute')
     t.match(shown, '&lt;img src=x onerror=alert(1)&gt;')
   }
 })

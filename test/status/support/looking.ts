@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
 import type { App } from '../../../src/app.js'
 
 /** Users with different grants, in the form of ECR_MIRROR_USERS. */
@@ -10,6 +14,13 @@ export const POLICY = [
   { principals: ['watcher'], actions: ['status'] },
   { principals: ['narrow'], repositories: ['team/**'], actions: ['status'] },
 ]
+
+/** An empty directory for a cache, which goes with the test. */
+export async function cacheDirectory(t: Test): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'status-'))
+  t.teardown(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
 
 export function basic(user: string): string {
   const entry = USERS.split(',').find(each => each.startsWith(`${user}:`)) ?? `${user}:wrong`
