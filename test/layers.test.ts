@@ -22,7 +22,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   operations: ['oci', 'access', 'upstream', 'store', 'bundle', 'events'],
   status: ['oci', 'access', 'upstream', 'store', 'registry', 'events'],
   app: [
-    ...['oci', 'events', 'access', 'upstream', 'store', 'bundle', 'config', 'registry', 'operations', 'status'],
+    ...[
+      'oci',
+      'events',
+      'access',
+      'upstream',
+      'store',
+      'bundle',
+      'config',
+      'registry',
+      'operations',
+      'status',
+    ],
   ],
   check: ['oci', 'events', 'access', 'upstream', 'store', 'config', 'app'],
   // What clients need is told it, and looks nothing up.

@@ -1,9 +1,11 @@
+import { format, resolveConfig } from 'prettier'
 import { configurationSchema, configurationTable } from '../../src/config/reference.js'
 
 export const SCHEMA_FILE = 'config/mirror.schema.json'
 
-export function schemaText(): string {
-  return `${JSON.stringify(configurationSchema(), undefined, 2)}\n`
+export async function schemaText(): Promise<string> {
+  const style = await resolveConfig(SCHEMA_FILE)
+  return format(JSON.stringify(configurationSchema()), { ...style, parser: 'json' })
 }
 
 const TABLE = /^\| Key \| Default \|.*\n(?:\|.*\n)*/m

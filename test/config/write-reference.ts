@@ -4,5 +4,5 @@ import { fileURLToPath } from 'node:url'
 import { readmeWithTable, SCHEMA_FILE, schemaText } from './reference.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-await writeFile(root + SCHEMA_FILE, schemaText())
+await writeFile(root + SCHEMA_FILE, await schemaText())
 await writeFile(`${root}README.md`, readmeWithTable(await readFile(`${root}README.md`, 'utf8')))
