@@ -52,6 +52,7 @@ t.test('every setting outside lists has a form', t => {
       'ECR_MIRROR_LIMITS_MAXMANIFESTMEMORY text',
       'ECR_MIRROR_LIMITS_IDLETIMEOUT text',
       'ECR_MIRROR_LIMITS_HEADERSTIMEOUT text',
+      'ECR_MIRROR_LIMITS_DRAINDELAY text',
       'ECR_MIRROR_LIMITS_DRAINTIMEOUT text',
     ],
   )

@@ -12,7 +12,7 @@ const accepts = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(con
 
 t.test('the README’s table and the schema for editors are as the configuration is', async t => {
   t.equal(readmeWithTable(readme), readme, 'else: npm run reference')
-  t.equal(await readFile(root + SCHEMA_FILE, 'utf8'), schemaText(), 'else: npm run reference')
+  t.equal(await readFile(root + SCHEMA_FILE, 'utf8'), await schemaText(), 'else: npm run reference')
 })
 
 t.test('editors find nothing wrong with the examples', async t => {

@@ -1,10 +1,11 @@
+import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import { configurationSchema, configurationTable } from '../../src/config/reference.js'
 
 export const SCHEMA_FILE = 'config/mirror.schema.json'
 
 export async function schemaText(): Promise<string> {
-  const style = await resolveConfig(SCHEMA_FILE)
+  const style = await resolveConfig(fileURLToPath(new URL(`../../${SCHEMA_FILE}`, import.meta.url)))
   return format(JSON.stringify(configurationSchema()), { ...style, parser: 'json' })
 }
 
