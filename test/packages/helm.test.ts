@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -120,22 +120,12 @@ const objectSchema = z.looseObject({
 })
 type KubernetesObject = z.infer<typeof objectSchema>
 
-/** The chart as it is, with a dashboard in it whether or not it has one. */
-async function chartIn(directory: string): Promise<string> {
-  const copy = join(directory, 'ecr-mirror')
-  await cp(chart, copy, { recursive: true, dereference: true })
-  await mkdir(join(copy, 'dashboards'), { recursive: true })
-  await writeFile(join(copy, 'dashboards', 'test.json'), '{"title":"{{ not a template }}"}')
-  return copy
-}
-
 /** What `helm template` makes of these values. */
 async function render(t: Test, values: object) {
   const directory = t.testdir()
   const file = join(directory, 'values.yaml')
   await writeFile(file, stringify(values))
-  const copy = await chartIn(directory)
-  const text = await succeed('helm', ['template', 'ecr-mirror', copy, '--values', file])
+  const text = await succeed('helm', ['template', 'ecr-mirror', chart, '--values', file])
   const objects = parseAllDocuments(text)
     .map(document => document.toJS() as unknown)
     .filter(object => object !== null)
@@ -187,7 +177,7 @@ t.test('what it makes of the fewest and of all values is what Kubernetes takes',
   for (const values of [LEAST, MOST]) {
     const directory = t.testdir({ 'values.yaml': stringify(values) })
     const args = ['--strict', '--quiet', '--values', join(directory, 'values.yaml')]
-    await succeed('helm', ['lint', ...args, await chartIn(directory)])
+    await succeed('helm', ['lint', ...args, chart])
   }
   const templates = (await readdir(`${chart}/templates`)).filter(name => name.endsWith('.yaml'))
   for (const name of templates) t.match(most.text, `# Source: ecr-mirror/templates/${name}`)
@@ -284,9 +274,15 @@ t.test('IAM roles, dashboards and alerts reach what they are for', needsHelm, as
   const dashboards = objects.find(each => each.metadata.name === 'ecr-mirror-dashboards')
   t.match(dashboards, {
     metadata: { labels: { grafana_dashboard: '1' }, annotations: { folder: 'Registries' } },
-    data: { 'test.json': '{"title":"{{ not a template }}"}' },
+    data: { 'ecr-mirror.json': await readFile(`${root}deploy/grafana/ecr-mirror.json`, 'utf8') },
   })
   t.match(one('PrometheusRule'), { spec: { groups: MOST.prometheusRule.groups } })
+  const rules = await render(t, { ...LEAST, prometheusRule: { enabled: true } })
+  const { groups } = parse(await readFile(`${root}deploy/prometheus/alerts.yaml`, 'utf8')) as {
+    groups: object[]
+  }
+  t.ok(groups.length > 0)
+  t.match(rules.one('PrometheusRule'), { spec: { groups } }, 'its own alerts, unless others are given')
   const operations = objects.find(each => each.metadata.name === 'ecr-mirror-operations')
   const { labels } = z
     .object({ metadata: z.object({ labels: z.record(z.string(), z.string()) }) })
@@ -312,7 +308,6 @@ t.test('what cannot work is refused with what is wrong', needsHelm, async t => {
   t.match(await refused({ ingress: { enabled: true } }), '/ingress/hosts')
   t.match(await refused({ image: { digest: 'latest' } }), '/image/digest')
   t.match(await refused({ replicaCount: 2 }), 'needs sessionKey.existingSecret')
-  t.match(await refused({ prometheusRule: { enabled: true, groups: [] } }), 'needs prometheusRule.groups')
 })
 
 t.test('its version, its values and its README are those of the mirror', async t => {
