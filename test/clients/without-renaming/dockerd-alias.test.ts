@@ -28,7 +28,7 @@ t.test('docker takes the mirror for ECR with the files of client-config', requir
   const stage = await setNamedStage(t, directory, { settings: { tls }, socket })
   const { ecr, link, one, other } = stage
   const root = await stage.clientFiles('docker', `https://${ADDRESS}`)
-  const machine = await makeMachine(t, root, { address: ADDRESS, port: 443, socket })
+  const machine = await makeMachine(t, root, { networks: [{ address: ADDRESS, port: 443, socket }] })
   const DOCKER_HOST = await startDockerdOn(t, machine, directory)
   const withLogin = (config: string) => ({
     env: { DOCKER_HOST, DOCKER_CONFIG: join(root, config) },

@@ -65,7 +65,7 @@ async function setUp(t: Test, settings: Record<string, unknown>) {
   const stage = await setNamedStage(t, directory, { settings, socket })
   const root = await stage.clientFiles('docker', `http://${ADDRESS}:5000`)
   await appendFile(join(root, 'etc/hosts'), `${ADDRESS} hub.mirror.test\n`)
-  const machine = await makeMachine(t, root, { address: ADDRESS, port: 5000, socket })
+  const machine = await makeMachine(t, root, { networks: [{ address: ADDRESS, port: 5000, socket }] })
   const DOCKER_HOST = await startDockerdOn(t, machine, directory)
   const DOCKER_CONFIG = join(directory, 'not-logged-in')
   await mkdir(DOCKER_CONFIG)
