@@ -114,8 +114,8 @@ export interface Knobs {
   redirectStatus: number
   /** Seconds that a pre-signed URL is good for. */
   presignTtl: number
-  /** The host[:port] that redirects name, when not the S3 listener's own `localhost:PORT`. */
-  redirectHost: string | undefined
+  /** The host[:port] that redirects name, which may go by the region, when not the S3 listener's own `localhost:PORT`. */
+  redirectHost: string | ((region: string) => string) | undefined
   /** Any Location at all, or null for none; a function gets the true one. */
   redirectTo: string | null | ((presigned: string) => string | null) | undefined
   /** How many redirects lead to the bytes. */

@@ -28,7 +28,8 @@ export class LayerBucket {
   locationOf(content: Content, registry: Registry): string | null {
     const { redirectHost, redirectHops, redirectTo, presignTtl } = this.#knobs
     const path = this.#pathOf(content, registry.account)
-    const host = redirectHost ?? this.host
+    const named = typeof redirectHost === 'function' ? redirectHost(registry.region) : redirectHost
+    const host = named ?? this.host
     const target = presign(this.#signer, { host, path, region: registry.region, ttlSeconds: presignTtl })
     const stops = redirectHops > 1 ? `/hop/${redirectHops - 1}` : ''
     const location = `${this.scheme}://${host}${stops}${target}`

@@ -17,6 +17,16 @@ export function makeCertificate(
   file = hostName,
   days = 2,
 ): TestCertificate {
+  return makeSharedCertificate(directory, [hostName], file, days)
+}
+
+/** The same for several names; a `*` stands for one label. */
+export function makeSharedCertificate(
+  directory: string,
+  hostNames: readonly [string, ...string[]],
+  file: string,
+  days = 2,
+): TestCertificate {
   const [key, certificate] = [join(directory, `${file}.key`), join(directory, `${file}.crt`)]
   execFileSync(
     'openssl',
@@ -32,10 +42,14 @@ export function makeCertificate(
         '-days',
         String(days),
       ],
-      ...['-keyout', key, '-out', certificate, '-subj', `/CN=${hostName}`],
-      ...['-addext', `subjectAltName=${isIP(hostName) === 0 ? 'DNS' : 'IP'}:${hostName}`],
+      ...['-keyout', key, '-out', certificate, '-subj', `/CN=${hostNames[0]}`],
+      ...['-addext', `subjectAltName=${hostNames.map(alternative).join(',')}`],
     ],
     { stdio: 'ignore' },
   )
   return { certificate, key, pem: readFileSync(certificate, 'utf8') }
+}
+
+function alternative(hostName: string): string {
+  return `${isIP(hostName) === 0 ? 'DNS' : 'IP'}:${hostName}`
 }
