@@ -19,6 +19,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const DOCUMENTS = [
   'README.md',
   'SECURITY.md',
+  'CONTRIBUTING.md',
   ...(await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).map(name => `docs/${name}`),
 ]
 

@@ -28,7 +28,7 @@ export const NOT_RUN: readonly { readonly because: string; readonly commands: re
     commands: [
       'docker compose up try',
       'docker login -u demo -p demo localhost:5000',
-      'docker compose build',
+      'docker compose build mirror',
       'docker run --rm -i ecr-mirror hash-password ci < password.txt > users.htpasswd',
       'docker compose up --detach mirror',
     ],
