@@ -35,6 +35,15 @@ export const NOT_RUN: readonly { readonly because: string; readonly commands: re
   },
   {
     because:
+      'mirror.internal is a mirror with TLS on another machine; the same login is run at localhost:5000',
+    commands: ['docker login mirror.internal', 'docker login -u ci --password-stdin mirror.internal'],
+  },
+  {
+    because: 'it needs a browser, and writes pictures of the pages that test/status/browser.test.ts looks at',
+    commands: ['npm run screenshots'],
+  },
+  {
+    because:
       'it takes up to hours; the same code is run in little, by `npm run bench -- --quick` and by the tests',
     commands: [
       'npm run bench',
