@@ -14,5 +14,9 @@ export async function freshCopy(directory: string): Promise<void> {
     !ignored.some(pattern =>
       pattern.startsWith('*') ? path.endsWith(pattern.slice(1)) : path === pattern.replace(/\/$/, ''),
     )
-  await cp(TOP, directory, { recursive: true, filter: from => isOwn(relative(TOP, from)) })
+  await cp(TOP, directory, {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: from => isOwn(relative(TOP, from)),
+  })
 }
