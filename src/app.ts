@@ -2,38 +2,34 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import { Logins } from './access/logins.js'
-import { createBudgets, type Budgets } from './budgets.js'
+import { createBudgets } from './budgets.js'
 import { checksOf } from './checks.js'
-import { readCertificates, type Certificates } from './certificates.js'
 import { ConfigError } from './config/config-error.js'
 import type { Config } from './config/schema.js'
-import { ConnectionRoom } from './connection-room.js'
-import { listen, type Listener } from './listener.js'
+import { importedScope } from './named-scope.js'
 import { isOfNote, openCache, type CacheEvent } from './open-cache.js'
+import { certificatesOf, ended, openPorts, type OpenPorts } from './open-ports.js'
 import { accessLog } from './operations/access-log.js'
 import { AuditFileRefused, createAuditLog, type AuditLog } from './operations/audit-log.js'
 import { auditTrail } from './operations/audit-trail.js'
-import { budgetMetrics } from './operations/budget-metrics.js'
 import { control } from './operations/control.js'
 import { health } from './operations/health.js'
 import type { Log } from './operations/log.js'
 import { createMetrics, metricsEndpoint } from './operations/metrics.js'
-import { importedScope } from './named-scope.js'
-import { auditMetrics } from './operations/metrics/audit.js'
-import { cacheEventMetrics, diskMetrics, scrubMetrics } from './operations/metrics/cache.js'
-import { buildMetrics, processMetrics } from './operations/metrics/process.js'
-import { tokenMetrics, upstreamStateMetrics } from './operations/metrics/registries.js'
+import { cacheEventMetrics } from './operations/metrics/cache.js'
+import { processMetrics } from './operations/metrics/process.js'
+import { tokenMetrics } from './operations/metrics/registries.js'
 import { reloadMetrics } from './operations/metrics/reloads.js'
 import { requestMetrics } from './operations/metrics/requests.js'
 import { upstreamMetrics } from './operations/metrics/upstreams.js'
 import { createTraces } from './operations/traces.js'
 import { createOperatorDoor } from './operator-door.js'
-import { answerParserError } from './registry/errors.js'
 import { routeOf } from './registry/parsed-request.js'
 import { registry } from './registry/registry.js'
 import { createUploadSessions } from './registry/upload-session.js'
 import { createRulesInForce } from './rules-in-force.js'
 import { makeRules, type MadeRules } from './rules.js'
+import { stateMetrics } from './state-metrics.js'
 import { statusPage } from './status/status-page.js'
 import { createObservations, createStatus, noteCacheTrouble } from './status/status.js'
 import { createThrottles } from './upstream/throttle.js'
@@ -140,27 +136,8 @@ export async function createApp(
     isDraining: () => retired,
     checks: () => checksOf(rules.current.upstreams, opened, audit.state),
   })
-  buildMetrics(metrics, { version: VERSION, node })
-  upstreamStateMetrics(metrics, () =>
-    rules.current.upstreams.map(({ name, ecr, tokens, reachability }) => ({
-      name,
-      token: tokens.state(),
-      awayFor: reachability.awayFor,
-      throttled: deps.throttles.waiting(ecr.host),
-    })),
-  )
-  if (opened) diskMetrics(metrics, () => opened.store.stats())
-  const scrub = opened?.scrub
-  if (scrub) scrubMetrics(metrics, () => scrub.state())
-  auditMetrics(metrics, () => audit.state)
+  stateMetrics(metrics, { rules, opened, budgets, throttles: deps.throttles, audit, node })
   const reloaded = reloadMetrics(metrics)
-  budgetMetrics(metrics, () =>
-    budgets.use({
-      waitingFills: opened?.cache.blobs.waiting ?? 0,
-      upstreamConnections: rules.current.upstreams.flatMap(upstream => upstream.connections()),
-      passwords: rules.current.rules.passwords,
-    }),
-  )
   metricsEndpoint(operations, metrics, () => [processMetrics()])
   let { publicUrl, status: pageSettings } = config
   const lookers = auditTrail(operations, fields => audit.write(fields))
@@ -249,75 +226,11 @@ export async function createApp(
   }
 }
 
-/** Lets what came in by some ways end, and cuts what has not when `signal` aborts. */
-async function ended(
-  ways: readonly Pick<Listener, 'drain' | 'cut'>[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const cut = (): void => ways.forEach(way => way.cut())
-  signal?.addEventListener('abort', cut, { once: true })
-  const drained = Promise.all(ways.map(way => way.drain()))
-  if (signal?.aborted) cut()
-  await drained
-  signal?.removeEventListener('abort', cut)
-}
-
-interface OpenPorts {
-  readonly data: readonly Listener[]
-  readonly operations: Listener | undefined
-}
-
-async function openPorts(
-  config: Config,
-  api: FastifyInstance,
-  operations: FastifyInstance,
-  budgets: Budgets,
-  log: Log,
-): Promise<OpenPorts> {
-  const common = {
-    limits: config.limits,
-    onParserError: answerParserError,
-    onError: (error: Error) => log.error({ err: error }, 'connections cannot be accepted'),
-  }
-  const certificates = await certificatesOf(config)
-  const opened: Listener[] = []
-  try {
-    for (const address of config.listen) {
-      opened.push(
-        await listen({
-          ...common,
-          address,
-          certificates,
-          room: budgets.connections,
-          onSlow: reason => void (reason === 'idle' ? budgets.idleTime : budgets.headersTime).refuse(),
-          onRequest: (request, response) => api.routing(request, response),
-        }),
-      )
-    }
-    const operationsListener = await listen({
-      ...common,
-      address: config.operations.listen,
-      certificates: undefined,
-      // Who watches the mirror comes in also when clients have taken all other room.
-      room: new ConnectionRoom({ ...config.limits, isShared: () => false }),
-      onRequest: (request, response) => operations.routing(request, response),
-    })
-    return { data: opened, operations: operationsListener }
-  } catch (error) {
-    await ended(opened, AbortSignal.abort())
-    throw error
-  }
-}
-
 /** Opens the configured audit log anew. Throws a ConfigError, and leaves the one before as it was. */
 async function openAudit(audit: AuditLog, config: Config): Promise<void> {
   await audit.use(config.audit?.file).catch((error: unknown) => {
     throw error instanceof AuditFileRefused ? new ConfigError([error.message], { cause: error }) : error
   })
-}
-
-async function certificatesOf({ tls: [first, ...others] }: Config): Promise<Certificates | undefined> {
-  return first && (await readCertificates([first, ...others]))
 }
 
 /** Fetches the first tokens ahead of the first client; what fails is tried again and shows in /readyz. */
