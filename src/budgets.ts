@@ -4,7 +4,7 @@ import type { Config } from './config/schema.js'
 import { ConnectionRoom } from './connection-room.js'
 import { MAX_MANIFEST_DEPTH } from './oci/json-depth.js'
 import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
-import type { BudgetName, BudgetUse } from './operations/budget-metrics.js'
+import type { BudgetName, BudgetUse } from './operations/metrics/budgets.js'
 import { createRequestBudgets, type RequestBudgets } from './registry/request-share.js'
 import type { PoolUse } from './upstream/pools.js'
 

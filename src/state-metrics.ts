@@ -1,7 +1,7 @@
 import type { Budgets } from './budgets.js'
 import type { OpenCache } from './open-cache.js'
 import type { AuditLog } from './operations/audit-log.js'
-import { budgetMetrics } from './operations/budget-metrics.js'
+import { budgetMetrics } from './operations/metrics/budgets.js'
 import type { Metrics } from './operations/metrics.js'
 import { auditMetrics } from './operations/metrics/audit.js'
 import { diskMetrics, scrubMetrics } from './operations/metrics/cache.js'

@@ -22,34 +22,32 @@ export interface Read {
 export const PREFIX = 'ecr_mirror_'
 
 /** What goes up and down. */
-export function gauge(metrics: Metrics, { name, help, labels = [], read }: Read): void {
+export function gauge(metrics: Metrics, told: Read): void {
   new Gauge({
-    name: PREFIX + name,
-    help,
-    labelNames: [...labels],
-    registers: [metrics],
+    ...described(metrics, told),
     async collect() {
-      const samples = samplesOf(await read())
+      const samples = samplesOf(await told.read())
       this.reset()
-      if (labels.length === 0 && samples.length === 0) this.remove({})
+      if (!told.labels && samples.length === 0) this.remove({})
       for (const [of, value] of samples) this.set({ ...of }, value)
     },
   })
 }
 
 /** What only goes up; of samples with the same labels the sum is told. */
-export function counter(metrics: Metrics, { name, help, labels = [], read }: Read): void {
+export function counter(metrics: Metrics, told: Read): void {
   new Counter({
-    name: PREFIX + name,
-    help,
-    labelNames: [...labels],
-    registers: [metrics],
+    ...described(metrics, told),
     async collect() {
-      const samples = samplesOf(await read())
+      const samples = samplesOf(await told.read())
       this.reset()
       for (const [of, value] of samples) this.inc({ ...of }, value)
     },
   })
+}
+
+function described(metrics: Metrics, { name, help, labels = [] }: Read) {
+  return { name: PREFIX + name, help, labelNames: [...labels], registers: [metrics] }
 }
 
 function samplesOf(reading: Reading): readonly Sample[] {

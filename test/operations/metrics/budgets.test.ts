@@ -5,8 +5,8 @@ import {
   BUDGETS,
   type BudgetName,
   type BudgetUse,
-} from '../../src/operations/budget-metrics.js'
-import { createMetrics, metricsEndpoint } from '../../src/operations/metrics.js'
+} from '../../../src/operations/metrics/budgets.js'
+import { createMetrics, metricsEndpoint } from '../../../src/operations/metrics.js'
 
 t.test('every budget has its lines, of now, and each mirror its own numbers', async t => {
   const uses = Object.fromEntries(BUDGETS.map(name => [name, { limit: 5 }])) as Record<BudgetName, BudgetUse>

@@ -1,5 +1,5 @@
-import { Counter, Gauge } from '@prometheus-io/client'
-import type { Metrics } from './metrics.js'
+import type { Metrics } from '../metrics.js'
+import { counter, gauge, type Read, type Sample } from './read.js'
 
 /**
  * What is bounded: the label `budget` has these values and no others. Sizes are in bytes, times in seconds; of
@@ -33,39 +33,34 @@ export interface BudgetUse {
   readonly refusals?: number
 }
 
-const NAME = 'ecr_mirror_budget'
-
 /** The use of all budgets, asked for whenever the numbers are. */
 export function budgetMetrics(metrics: Metrics, uses: () => Readonly<Record<BudgetName, BudgetUse>>): void {
-  const common = { labelNames: ['budget'] as const, registers: [metrics] }
-  const gauge = (name: string, help: string, of: (use: BudgetUse) => number | undefined): void => {
-    new Gauge({
-      ...common,
-      name: `${NAME}_${name}`,
-      help,
-      collect() {
-        const now = uses()
-        for (const budget of BUDGETS) {
-          const value = of(now[budget])
-          if (value !== undefined) this.set({ budget }, value)
-        }
-      },
-    })
-  }
-  gauge('limit', 'How much there may be of it.', use => use.limit)
-  gauge('in_use', 'How much there is of it.', use => use.inUse)
-  gauge('waiting', 'What waits for a part of it.', use => use.waiting)
-  new Counter({
-    ...common,
-    name: `${NAME}_refusals_total`,
-    help: 'What was refused or ended for want of it.',
-    collect() {
+  const described = (name: string, help: string, of: (use: BudgetUse) => number | undefined): Read => ({
+    name: `budget_${name}`,
+    help,
+    labels: ['budget'],
+    read: () => {
       const now = uses()
-      this.reset()
-      for (const budget of BUDGETS) {
-        const { refusals } = now[budget]
-        if (refusals !== undefined) this.inc({ budget }, refusals)
-      }
+      return BUDGETS.flatMap((budget): Sample[] => {
+        const value = of(now[budget])
+        return value === undefined ? [] : [[{ budget }, value]]
+      })
     },
   })
+  gauge(
+    metrics,
+    described('limit', 'How much there may be of it.', use => use.limit),
+  )
+  gauge(
+    metrics,
+    described('in_use', 'How much there is of it.', use => use.inUse),
+  )
+  gauge(
+    metrics,
+    described('waiting', 'What waits for a part of it.', use => use.waiting),
+  )
+  counter(
+    metrics,
+    described('refusals_total', 'What was refused or ended for want of it.', use => use.refusals),
+  )
 }
