@@ -58,7 +58,7 @@ const upstreams = [{ name: 'main', host: '123456789012.dkr.ecr.us-east-1.amazona
 const LEAST = { config: { upstreams }, users: { existingSecret: 'users' } }
 const MOST = {
   replicaCount: 2,
-  image: { repository: 'registry.example/ecr-mirror', digest: `sha256:${'0'.repeat(64)}` },
+  image: { repository: 'images.example/ecr-mirror', digest: `sha256:${'0'.repeat(64)}` },
   imagePullSecrets: [{ name: 'pull' }],
   config: { upstreams, log: { level: 'debug' } },
   users: { htpasswd: await usersFile() },

@@ -240,11 +240,8 @@ t.test('clients are told the public URL, or else the name by which the page was 
   const port = new URL(named.url).port
   const at = (host: string) => ask(`${named.app.operationsUrl}/status`, { headers: { host } })
   t.match((await at('mirror.internal:5001')).bytes.toString(), `docker login mirror.internal:${port} `)
-  const { app } = await startStand(t, { settings: { publicUrl: 'https://registry.internal' } })
-  t.match(
-    (await look(app)).text,
-    'ecr-mirror client-config docker --url https://registry.internal --user USER',
-  )
+  const { app } = await startStand(t, { settings: { publicUrl: 'https://images.internal' } })
+  t.match((await look(app)).text, 'ecr-mirror client-config docker --url https://images.internal --user USER')
 })
 
 t.test('HEAD is answered as GET is, and nothing else is there', async t => {
