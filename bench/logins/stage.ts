@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { hash as hashBcrypt } from '@node-rs/bcrypt'
 import { startEcr } from '../../test/ecr/ecr.js'
+import { reachOf } from '../../test/ecr/reach.js'
 
 /** From where this lies once it is compiled, in dist/bench/bench/logins. */
 const MAIN = fileURLToPath(new URL('../../../main.js', import.meta.url))
@@ -40,9 +41,7 @@ export async function startStage(
         {
           name: 'main',
           host: ecr.host,
-          endpoint: ecr.url,
-          apiEndpoint: ecr.url,
-          redirectHosts: [ecr.s3Host],
+          ...reachOf(ecr),
         },
       ],
     }),

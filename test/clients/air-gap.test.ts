@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { FOREVER } from '../../src/config/fields.js'
 import { loadConfig } from '../../src/config/load.js'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { writeLayout } from './support/image-layout.js'
 import { startMirrorProcess, USER, type MirrorProcess } from './support/mirror-process.js'
 import { HOST_OF_ONE, HOST_OF_OTHER, ONE, OTHER } from './support/named-stage.js'
@@ -38,7 +39,7 @@ interface Side {
 async function side(t: Test, ecr: Ecr, cache: string, reaches: boolean): Promise<Side> {
   const nowhere = 'http://127.0.0.1:9'
   const url = reaches ? ecr.url : nowhere
-  const reach = { endpoint: url, apiEndpoint: url, redirectHosts: [ecr.s3Host] }
+  const reach = reachOf({ url, s3Host: ecr.s3Host })
   const settings = {
     cache: { directory: cache, ...CACHE },
     upstreams: [

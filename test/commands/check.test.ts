@@ -23,6 +23,7 @@ import { createLog } from '../../src/operations/log.js'
 import { makeExpiredCertificate } from '../check/support/expired-certificate.js'
 import { freePort, freePorts, holdPort, refusingSts, withClockAhead } from '../check/support/far-side.js'
 import { startEcr, type Ecr, type EcrOptions } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { mountDirectory, mountTmpfs, noMounts } from '../store/support/mounts.js'
 import { makeCertificate } from '../support/certificate.js'
 import { runCommand, type CommandResult } from '../support/run-command.js'
@@ -97,9 +98,7 @@ async function start(t: Test, options: StageOptions = {}): Promise<Stage> {
       {
         name: 'main',
         host: ecr.host,
-        endpoint: ecr.url,
-        apiEndpoint: ecr.url,
-        redirectHosts: [ecr.s3Host],
+        ...reachOf(ecr),
         ...upstream?.(ecr),
       },
     ],

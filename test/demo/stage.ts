@@ -3,6 +3,7 @@ import { loadConfig } from '../../src/config/load.js'
 import type { Config } from '../../src/config/schema.js'
 import { createLog } from '../../src/operations/log.js'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { tarOf } from '../ecr/seed.js'
 
 export const USER = { name: 'demo', password: 'demo' }
@@ -60,9 +61,7 @@ async function configOf(ecr: Ecr, port: number): Promise<Config> {
   const upstream = {
     name: 'main',
     host: ecr.host,
-    endpoint: ecr.url,
-    apiEndpoint: ecr.url,
-    redirectHosts: [ecr.s3Host],
+    ...reachOf(ecr),
   }
   const { config } = await loadConfig({
     env: {

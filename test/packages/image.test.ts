@@ -8,6 +8,7 @@ import { needs, needsRoot } from '../clients/support/required-packages.js'
 import { runClient, succeed } from '../clients/support/run-client.js'
 import { scratch } from '../clients/support/scratch.js'
 import { startEcr } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { inRing } from '../support/ring.js'
 import { authorization, usersFile } from '../support/users.js'
 import { BASE_ENV, writeBase, writeContext } from './support/image-build.js'
@@ -129,9 +130,7 @@ t.test('the image', required, async t => {
     const upstream = {
       name: 'main',
       host: ecr.host,
-      endpoint: ecr.url,
-      apiEndpoint: ecr.url,
-      redirectHosts: [ecr.s3Host],
+      ...reachOf(ecr),
     }
     const config = join(directory, 'config')
     await mkdir(config)

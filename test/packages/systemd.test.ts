@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config/load.js'
 import { startDaemon } from '../clients/support/daemon.js'
 import { runClient, succeed } from '../clients/support/run-client.js'
 import { startEcr } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { isInstalled } from '../support/installed.js'
 import { authorization, usersFile } from '../support/users.js'
 
@@ -114,9 +115,7 @@ t.test(
           {
             name: 'main',
             host: ecr.host,
-            endpoint: ecr.url,
-            apiEndpoint: ecr.url,
-            redirectHosts: [ecr.s3Host],
+            ...reachOf(ecr),
           },
         ],
       }),

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { randomBytes } from 'node:crypto'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { mirrorOf, type MirrorUnderTest } from '../support/mirror.js'
 import { digestOf } from '../support/pushing.js'
 
@@ -11,7 +12,7 @@ const PRIVATE = { account: '123456789012', region: 'us-east-1' }
 async function start(t: Test): Promise<MirrorUnderTest> {
   const ecr = await startEcr({ accounts: [PRIVATE, PUBLIC] })
   t.teardown(() => ecr.close())
-  const common = { endpoint: ecr.url, apiEndpoint: ecr.url, redirectHosts: [ecr.s3Host] }
+  const common = reachOf(ecr)
   return mirrorOf(t, ecr, {
     settings: {
       upstreams: [

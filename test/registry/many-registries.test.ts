@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { startEcr, type SeededBlob } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { authorization, mirrorOf } from '../support/mirror.js'
 import { digestOf } from '../support/pushing.js'
 import { ask } from '../support/requests.js'
@@ -51,9 +52,7 @@ t.test('six registries with the same names and other contents are never mixed up
         name: `${region}-${account}`,
         host: ecr.hostOf({ account, region }),
         default: index === 0,
-        endpoint: ecr.url,
-        apiEndpoint: ecr.url,
-        redirectHosts: [ecr.s3Host],
+        ...reachOf(ecr),
         ...(account === '333333333333' && { credentials: { roleArn: ROLE } }),
       })),
     },

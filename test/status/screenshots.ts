@@ -10,6 +10,7 @@ import { createApp } from '../../src/app.js'
 import { loadConfig } from '../../src/config/load.js'
 import { createLog } from '../../src/operations/log.js'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { usersFile } from '../support/users.js'
 import { DESKTOP, launchBrowser, PHONE, WITHOUT_BROWSER } from './support/browser.js'
 import { until } from './support/looking.js'
@@ -127,9 +128,7 @@ await writeFile(join(directory, 'users'), await usersFile(`${USER}:a password fo
 const upstream = (name: string, where: typeof MAIN): object => ({
   name,
   host: ecr.hostOf(where),
-  endpoint: ecr.url,
-  apiEndpoint: ecr.url,
-  redirectHosts: [ecr.s3Host],
+  ...reachOf(ecr),
 })
 await writeFile(
   join(directory, 'mirror.json'),

@@ -4,6 +4,7 @@ import { createApp, type App, type AppDeps } from '../../src/app.js'
 import { loadConfig } from '../../src/config/load.js'
 import { createLog } from '../../src/operations/log.js'
 import { startEcr, type Ecr, type EcrOptions } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import type { RecordedRequest } from '../ecr/recorder.js'
 import { authorization, USER, usersFile } from './users.js'
 
@@ -73,9 +74,7 @@ export async function mirrorOf(
         {
           name: 'main',
           host: ecr.host,
-          endpoint: ecr.url,
-          apiEndpoint: ecr.url,
-          redirectHosts: [ecr.s3Host],
+          ...reachOf(ecr),
           ...upstream,
         },
       ],

@@ -11,6 +11,7 @@ import {
   type UpstreamSettings,
 } from '../../src/upstream/upstream.js'
 import { startEcr, type Ecr } from '../ecr/ecr.js'
+import { reachOf } from '../ecr/reach.js'
 import { never, request, text } from './support/server.js'
 
 process.env.AWS_ACCESS_KEY_ID = 'AKIDTEST'
@@ -32,9 +33,7 @@ async function stand(
     {
       name: 'main',
       host: ecr.host,
-      endpoint: ecr.url,
-      apiEndpoint: ecr.url,
-      redirectHosts: [ecr.s3Host],
+      ...reachOf(ecr),
       ...settings,
     },
     { tokens: createTokenSources(), throttles: createThrottles(), renewAfter: 0, ...deps },

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { startEcr, type Ecr, type Where } from '../../ecr/ecr.js'
+import { reachOf } from '../../ecr/reach.js'
 import { startCutLink, type CutLink } from './cut-link.js'
 import { writeLayout } from './image-layout.js'
 import { startMirrorProcess, USER, type MirrorProcess } from './mirror-process.js'
@@ -61,7 +62,7 @@ export async function setNamedStage(
 ): Promise<NamedStage> {
   const ecr = await startEcr({ accounts: [ONE, OTHER] })
   t.teardown(() => ecr.close())
-  const reach = { endpoint: ecr.url, apiEndpoint: ecr.url, redirectHosts: [ecr.s3Host] }
+  const reach = reachOf(ecr)
   const upstreams = [
     { name: 'one', host: HOST_OF_ONE, default: true, ...reach },
     { name: 'other', host: HOST_OF_OTHER, ...reach },
