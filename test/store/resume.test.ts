@@ -157,11 +157,13 @@ async function interrupted(
   { end, how }: { end: number; how: string },
 ): Promise<readonly Extent[]> {
   const running = await start(t, directory, { noProgress: how === 'the upstream is away' ? 1000 : 30_000 })
+  storage.holdFrom = SIZE - 1
   const lease = await running.cache.lease(content.digest, storage.source, never)
   t.ok(await readTo(lease, content, end))
   await INTERRUPTIONS[how]?.(running, storage, lease)
   lease.release()
   await running.end()
+  storage.holdFrom = Infinity
   return presentIn(directory)
 }
 

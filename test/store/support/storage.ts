@@ -29,6 +29,8 @@ export interface Storage {
   cutAll(): void
   /** Milliseconds before each further 64 KiB of an answer. */
   pace: number
+  /** The position from which on no byte is given for as long as it stands, so that a download cannot end meanwhile. */
+  holdFrom: number
   /** Asked before each answer of the storage, with where its body begins and how long it is. */
   fault: (first: number, length: number) => Fault
   /** Asked before each answer of the registry. */
@@ -83,6 +85,7 @@ export async function startStorage(t: Test, content: Content): Promise<Storage> 
     const end = fault.kind === 'cut' ? first + Math.min(fault.after, length) : last + 1
     for (let position = first; position < end;) {
       const bytes = content.slice(position, Math.min(end, position + CHUNK))
+      while (position + bytes.length > storage.holdFrom && !response.destroyed) await sleep(2)
       await new Promise<void>((resolve, reject) => {
         response.write(storage.corrupt(bytes, position), error => (error ? reject(error) : resolve()))
       })
@@ -123,6 +126,7 @@ export async function startStorage(t: Test, content: Content): Promise<Storage> 
     cutAll: () => server.closeAllConnections(),
     expire: () => void (expired = signature - 1),
     pace: 0,
+    holdFrom: Infinity,
     fault: () => ({ kind: 'none' }),
     registryStatus: () => 307,
     corrupt: bytes => bytes,
