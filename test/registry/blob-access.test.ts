@@ -142,6 +142,32 @@ t.test(
   },
 )
 
+t.test('manifests and referrers that a client asks for count among its questions', async t => {
+  for (const [kind, action] of [
+    ['manifests', 'BatchGetImage'],
+    ['referrers', 'ListImageReferrers'],
+  ] as const) {
+    const mirror = await twoTenants(t)
+    const image = await mirror.ecr.putImage('private/app', 'v1')
+    mirror.ecr.knobs.hang[action] = 32
+    const leaving = new AbortController()
+    setMaxListeners(0, leaving.signal)
+    const { signal } = leaving
+    const strangers = times(200, index =>
+      mirror
+        .as(STRANGER, `/v2/public/app/${kind}/${digestOf(Buffer.from(String(index)))}`, { signal })
+        .catch(() => undefined),
+    )
+    await mirror.ecr.arrived({ action }, 32)
+    t.equal((await mirror.as(OWNER, '/v2/private/app/manifests/v1')).status, 200)
+    for (const { digest } of image.layers)
+      t.equal((await mirror.as(OWNER, `/v2/private/app/blobs/${digest}`)).status, 200)
+    t.equal(mirror.ecr.count({ action, path: /public/ }), 32)
+    leaving.abort()
+    await strangers
+  }
+})
+
 t.test('equal questions about one repository are one question to the upstream', async t => {
   const mirror = await twoTenants(t)
   const { digest } = await mirror.ecr.putBlob('public/app', randomBytes(1000))
