@@ -95,6 +95,7 @@ t.test(
     const layer = image.layers[0]!.digest
     mirror.ecr.knobs.hang.BatchCheckLayerAvailability = 1000
     const leaving = new AbortController()
+    setMaxListeners(0, leaving.signal)
     const strangers = times(300, index =>
       mirror
         .as(STRANGER, `/v2/public/app/blobs/${index % 2 ? layer : digestOf(Buffer.from(String(index)))}`, {
@@ -124,6 +125,7 @@ t.test(
     const { digest } = await mirror.ecr.putBlob('private/app', bytes)
     mirror.ecr.knobs.hang.BatchCheckLayerAvailability = 32
     const leaving = new AbortController()
+    setMaxListeners(0, leaving.signal)
     const strangers = times(200, index =>
       mirror
         .as(STRANGER, `/v2/public/app/blobs/${digestOf(Buffer.from(String(index)))}`, {
