@@ -101,7 +101,15 @@ export async function createApp(
     if (isOfNote(event)) noteCacheTrouble(observed, event)
   }
   const opened =
-    config.cache && (await openCache(config.cache, { log, now, fills: budgets.fills, onEvent, onConnection }))
+    config.cache &&
+    (await openCache(config.cache, {
+      log,
+      now,
+      fills: budgets.fills,
+      upstreamConnections: config.limits.maxUpstreamConnections,
+      onEvent,
+      onConnection,
+    }))
 
   const api = Fastify({
     loggerInstance: log,

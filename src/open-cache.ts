@@ -9,6 +9,7 @@ import { ConfigError } from './config/config-error.js'
 import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
 import type { Log } from './operations/log.js'
 import { createCache, type Cache } from './registry/cache.js'
+import { questionSlots } from './registry/fair-slots.js'
 import { createBlobCache, type BlobCacheEvent } from './store/blob-cache.js'
 import { CacheTrouble, type BlobStore } from './store/blob-store.js'
 import { lookAtCacheDirectory } from './store/cache-directory.js'
@@ -58,6 +59,8 @@ export interface OpenCacheDeps {
   readonly now?: (() => number) | undefined
   /** Blobs that are fetched at a time. */
   readonly fills?: Budget
+  /** Connections that each upstream may have. */
+  readonly upstreamConnections?: number
   /** Learns of what happens, as the log does. */
   readonly onEvent?: (event: CacheEvent) => void
   /** Is given whoever connects to the socket in the cache directory. */
@@ -67,7 +70,14 @@ export interface OpenCacheDeps {
 /** Opens the configured cache. Throws a ConfigError when another mirror owns its directory; other trouble passes. */
 export async function openCache(
   config: CacheConfig,
-  { log, now = Date.now, fills, onConnection, onEvent: alsoTell = () => undefined }: OpenCacheDeps,
+  {
+    log,
+    now = Date.now,
+    fills,
+    upstreamConnections = Infinity,
+    onConnection,
+    onEvent: alsoTell = () => undefined,
+  }: OpenCacheDeps,
 ): Promise<OpenCache> {
   const { directory, maxSize, minFree, verify, fillOnRange, download } = config
   const disk = await openDiskStore({ directory, maxSize, minFree, log, onConnection }).catch(
@@ -118,7 +128,16 @@ export async function openCache(
     async settled() {
       await Promise.all([blobs.settled(), manifests.settled(), membership.settled(), tags.settled()])
     },
-    cache: createCache({ blobs, smallBlobs, manifests, membership, tags, referrers, fillOnRange }),
+    cache: createCache({
+      blobs,
+      smallBlobs,
+      manifests,
+      membership,
+      tags,
+      referrers,
+      fillOnRange,
+      questions: questionSlots(upstreamConnections),
+    }),
     async close() {
       await scrub?.stop()
       await Promise.all([blobs.close(), manifests.close()])

@@ -9,6 +9,7 @@ import type { OpenBlob } from '../upstream/blob-source.js'
 import { RangeNotSatisfiable } from '../upstream/blob-body.js'
 import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
+import { clientKey } from './client-key.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { refuse } from './refuse.js'
 import { askOrFallBack } from './stale.js'
@@ -21,8 +22,10 @@ export interface ProvenLease {
 }
 
 /**
- * A hold on the blob that is asked for, by way of the cache. Undefined when the request is to be streamed past it: for
- * a range that shall not fetch the whole, or because the cache is in trouble. Throws the upstream's refusal.
+ * A hold on the blob that is asked for, by way of the cache. That the repository has it is proven first: until then
+ * nothing is touched that other requests share, neither a download nor a stored file, nor does any answer depend on
+ * them. Undefined when the request is to be streamed past the cache: for a range that shall not fetch the whole, or
+ * because the cache is in trouble. Throws the upstream's refusal.
  */
 export async function leaseBlob(
   request: FastifyRequest,
@@ -32,19 +35,11 @@ export async function leaseBlob(
 ): Promise<ProvenLease | undefined> {
   const { endpoint } = repositoryTarget(request, 'blob')
   try {
+    const stale = await prove(request, cache, signal)
     if (range && !fillsWhole(range, cache.fillOnRange) && !(await cache.blobs.knows(endpoint.digest)))
       return undefined
-    const source = admitted(request, sourceOf(request, cache))
-    const lease = await cache.blobs.lease(endpoint.digest, source, signal)
-    // A download that began for this repository, by whomever, is a proof by itself: the upstream gave the bytes.
-    if (cache.proof(request, endpoint.digest) === 'fresh') return { lease, stale: false }
-    try {
-      const stale = await prove(request, cache, signal)
-      return { lease, stale }
-    } catch (error) {
-      lease.release()
-      throw error
-    }
+    const lease = await cache.blobs.lease(endpoint.digest, sourceOf(request, cache), signal)
+    return { lease, stale }
   } catch (error) {
     if (!(error instanceof CacheTrouble)) throw error
     request.log.warn({ reason: error.message }, 'streaming past the cache')
@@ -52,29 +47,61 @@ export async function leaseBlob(
   }
 }
 
-/** Asks the upstream whether the repository contains the blob. Says whether a proof that has expired has to do. */
+/**
+ * Makes sure that the repository contains the blob; asks the upstream unless that was proven lately. Says whether a
+ * proof that has expired has to do. Throws the upstream's refusal.
+ */
 async function prove(request: FastifyRequest, cache: Cache, signal: AbortSignal): Promise<boolean> {
   const { endpoint, place } = repositoryTarget(request, 'blob')
-  const stale = cache.proof(request, endpoint.digest) === 'stale'
+  const proof = cache.proof(request, endpoint.digest)
+  if (proof === 'fresh') return false
   const ask = async (asker: AbortSignal): Promise<boolean> => {
-    await askForBlob(request, cache, asker)
+    const exchange = exchangeOf(request)
+    // Here, and not by whoever asks for all, since being refused this is each request's own matter.
+    exchange.share.askUpstream()
+    await cache.blobQuestions.join(questionKey(request, cache), clientKey(exchange), asker, shared =>
+      askUpstreamForBlob(request, cache, shared),
+    )
     return false
   }
-  // Asked again when it comes to that: somebody may have deleted, or been told no, meanwhile.
+  // Looked at when it comes to that: somebody may have deleted, or been told no, meanwhile.
   const fallBack = async (): Promise<true | undefined> =>
-    cache.proof(request, endpoint.digest) === 'none' ? undefined : true
-  return askOrFallBack(place.upstream, signal, ask, stale ? fallBack : undefined)
+    cache.proof(request, endpoint.digest) !== 'none' && (await cache.blobs.knows(endpoint.digest))
+      ? true
+      : undefined
+  return askOrFallBack(place.upstream, signal, ask, proof === 'stale' ? fallBack : undefined)
 }
 
-/** The blob's size in bytes, as the upstream has it, which proves that the repository does. Throws its refusal. */
+/** The same question to the same upstream, asked since the same deletion. */
+function questionKey(request: FastifyRequest, cache: Cache): string {
+  const { endpoint, place } = repositoryTarget(request, 'blob')
+  const { registry, repository } = cache.scope(request)
+  const since = cache.lastRevocation(request)
+  return JSON.stringify([place.upstream.name, registry, repository, endpoint.digest, since])
+}
+
+/**
+ * The blob's size in bytes, as the upstream has it now, which proves that the repository does. Throws its refusal, or an
+ * OciError (503) when this client asks too much at a time.
+ */
 export async function askForBlob(
+  request: FastifyRequest,
+  cache: Cache | undefined,
+  signal: AbortSignal,
+): Promise<number> {
+  const exchange = exchangeOf(request)
+  exchange.share.askUpstream()
+  const ask = (): Promise<number> => askUpstreamForBlob(request, cache, signal)
+  return cache ? cache.questions.run(clientKey(exchange), signal, ask) : ask()
+}
+
+async function askUpstreamForBlob(
   request: FastifyRequest,
   cache: Cache | undefined,
   signal: AbortSignal,
 ): Promise<number> {
   const target = repositoryTarget(request, 'blob')
   const { endpoint, place } = target
-  exchangeOf(request).share.askUpstream()
   const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
   if ('size' in found) {
     cache?.record(request, [endpoint.digest])
@@ -95,7 +122,10 @@ function fillsWhole(range: ByteRange, policy: Cache['fillOnRange']): boolean {
 export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
   const target = repositoryTarget(request, 'blob')
   const { endpoint, place } = target
+  const { registry, repository } = cache.scope(request)
   return {
+    origin: JSON.stringify([place.upstream.name, registry, repository]),
+    admit: () => exchangeOf(request).share.askUpstream(),
     open: async (range, signal) => {
       const asked = { first: range.first, last: range.last }
       const found: OpenBlob | Answer | undefined = await place.upstream.blobs
@@ -110,17 +140,6 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
       cache.record(request, [endpoint.digest])
       if (!found) return emptyBlob()
       return openedBlob(found)
-    },
-  }
-}
-
-/** The source, if it is not too much now to ask the upstream. What it has once been asked for it goes on with. */
-function admitted(request: FastifyRequest, source: BlobSource): BlobSource {
-  const { share } = exchangeOf(request)
-  return {
-    open: async (range, signal) => {
-      share.askUpstream()
-      return source.open(range, signal)
     },
   }
 }

@@ -8,6 +8,8 @@ import type { ReferrersCache } from '../store/referrers-cache.js'
 import type { Scope } from '../store/scope.js'
 import type { SmallBlobs } from '../store/small-blobs.js'
 import type { TagCache } from '../store/tag-cache.js'
+import { FairFlights } from './fair-flights.js'
+import type { FairSlots } from './fair-slots.js'
 import type { Place } from './target.js'
 
 /** The cache as the endpoints use it: bytes by digest, what tags stand for, and what a repository is proven to have. */
@@ -18,6 +20,10 @@ export interface Cache {
   readonly referrers: ReferrersCache
   /** When a range of a blob that is not stored makes all of it be fetched. */
   readonly fillOnRange: 'auto' | 'always' | 'never'
+  /** For every question to an upstream of a request that has no fresh proof of what it asks for. */
+  readonly questions: FairSlots
+  /** Questions whether a repository has a blob, by repository and digest; the answer is its size in bytes. */
+  readonly blobQuestions: FairFlights<number>
   /** A request about a repository begins. */
   begin(request: FastifyRequest, place: Place): void
   /** The repository of a request that began. */
@@ -49,6 +55,7 @@ export interface CacheParts {
   readonly tags: TagCache
   readonly referrers: ReferrersCache
   readonly fillOnRange: Cache['fillOnRange']
+  readonly questions: FairSlots
 }
 
 export function createCache({ membership, smallBlobs, ...parts }: CacheParts): Cache {
@@ -63,6 +70,7 @@ export function createCache({ membership, smallBlobs, ...parts }: CacheParts): C
 
   return {
     ...parts,
+    blobQuestions: new FairFlights(parts.questions),
     begin(request, { upstream, upstreamRepository }) {
       // Two upstreams of one host see the same repositories, whatever prefix each puts before them.
       marks.set(request, membership.mark({ registry: upstream.ecr.host, repository: upstreamRepository }))

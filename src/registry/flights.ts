@@ -15,6 +15,11 @@ export class Flights<T> {
     return this.#flights.size
   }
 
+  /** Whether the question `key` is being asked. */
+  has(key: string): boolean {
+    return this.#flights.has(key)
+  }
+
   /**
    * The answer to the question `key`: of the one that is being asked, or of `ask`. A question belongs to nobody: it is
    * given up when the last who waits for it has left. Throws what `ask` throws, or the signal's reason.

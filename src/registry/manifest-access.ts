@@ -7,8 +7,9 @@ import type { KnownManifest } from '../store/membership.js'
 import type { TagName } from '../store/tag-cache.js'
 import { saysNo } from '../upstream/verdict.js'
 import type { Cache } from './cache.js'
+import { clientKey } from './client-key.js'
 import { exchangeOf } from './exchange.js'
-import type { Flights } from './flights.js'
+import type { FairFlights } from './fair-flights.js'
 import type { Manifest, ManifestTarget, WholeManifest } from './manifest-source.js'
 import type { PullThrough } from './pull-through.js'
 import { askOrFallBack } from './stale.js'
@@ -16,7 +17,7 @@ import { askOrFallBack } from './stale.js'
 /** What manifests are found in. */
 export interface ManifestSources {
   readonly cache: Cache
-  readonly flights: Flights<WholeManifest>
+  readonly flights: FairFlights<WholeManifest>
   readonly source: Pick<PullThrough, 'fetch'>
 }
 
@@ -41,13 +42,18 @@ export async function findManifest(
     const manifest = await stored(cache, known)
     if (manifest) return { manifest, result: 'hit' }
   }
-  const { gone } = exchangeOf(request)
+  const exchange = exchangeOf(request)
   return askOrFallBack<FoundManifest>(
     target.place.upstream,
-    gone,
+    exchange.gone,
     async signal => {
-      const { result, first } = await flights.join(flightKey(request, target, cache), signal, shared =>
-        learn(request, target, { cache, source }, shared),
+      // Here, and not by whoever asks for all, since being refused this is each request's own matter.
+      exchange.share.askUpstream()
+      const { result, first } = await flights.join(
+        flightKey(request, target, cache),
+        clientKey(exchange),
+        signal,
+        shared => learn(request, target, { cache, source }, shared),
       )
       return { manifest: result, result: first ? 'miss' : 'join' }
     },

@@ -9,7 +9,7 @@ import type { Cache } from './cache.js'
 import { sendCreated } from './created.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
-import { Flights } from './flights.js'
+import { FairFlights } from './fair-flights.js'
 import { forward } from './forward.js'
 import { findManifest, type FoundManifest } from './manifest-access.js'
 import { manifestBodies } from './manifest-body.js'
@@ -23,15 +23,15 @@ import { withoutBody } from './without-body.js'
 
 /** Manifests: read by a handler that checks what it hands on, written and deleted by way of the proxy. */
 export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cache | undefined }): void {
-  const flights = new Flights<WholeManifest>()
+  const sources = cache && { cache, flights: new FairFlights<WholeManifest>(cache.questions) }
   const source = createPullThrough()
   app.route({
     method: ['GET', 'HEAD'],
     url: ROUTES.manifest,
     handler: async (request, reply) => {
       const target = repositoryTarget(request, 'manifest')
-      const found = cache
-        ? await findManifest(request, target, { cache, flights, source })
+      const found = sources
+        ? await findManifest(request, target, { ...sources, source })
         : await passThrough(request, source)
       if (found.manifest.bytes) exchangeOf(request).share.hold(found.manifest.bytes)
       return sendManifest(reply, found, request.method === 'HEAD')

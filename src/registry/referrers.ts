@@ -5,6 +5,7 @@ import type { ReferrersAnswer, ReferrersQuestion } from '../store/referrers-cach
 import { passedOn } from '../upstream/headers.js'
 import { saysNo } from '../upstream/verdict.js'
 import type { Cache } from './cache.js'
+import { clientKey } from './client-key.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { listing, nextQuery, readListing } from './listing.js'
@@ -43,7 +44,9 @@ async function findReferrers(request: FastifyRequest, cache: Cache, gone: AbortS
     gone,
     async signal => {
       try {
-        const answer = await askForReferrers(request, signal)
+        const answer = await cache.questions.run(clientKey(exchangeOf(request)), signal, () =>
+          askForReferrers(request, signal),
+        )
         cache.referrers.record(question, mark, answer)
         return { answer, result: 'miss' }
       } catch (error) {

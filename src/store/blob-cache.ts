@@ -56,8 +56,9 @@ export interface BlobCache {
   size(digest: Digest): Promise<number | undefined>
   /**
    * A hold on the blob: of the stored one (hit), of one being downloaded (join), or of a download begun from `source`
-   * (miss), which belongs to nobody: it outlives `signal`, which is this reader's alone. Throws the source's OciError
-   * when there is nothing to be had, CacheTrouble when the store cannot take it, and the signal's reason.
+   * (miss), which belongs to nobody: it outlives `signal`, which is this reader's alone. It does not ask for whom: that
+   * this reader may have the blob is proven before. Throws the source's OciError when there is nothing to be had,
+   * CacheTrouble when the store cannot take it, and the signal's reason.
    */
   lease(digest: Digest, source: BlobSource, signal: AbortSignal): Promise<Lease>
   /** Downloads that wait for their turn. */
@@ -154,6 +155,7 @@ export function createBlobCache({
   }
 
   function beginFill(digest: Digest, source: BlobSource): Fill {
+    source.admit?.()
     const onOver = (): void => {
       fills.delete(digest)
       endings++
@@ -181,14 +183,19 @@ export function createBlobCache({
     return fill
   }
 
-  /** Undefined when what refused was asked for somebody else; whoever asks now may be given it. */
-  async function join(fill: Fill, digest: Digest, signal: AbortSignal): Promise<Lease | undefined> {
+  /** Undefined when another repository refused: its proof was out of date, and this reader's need not be. */
+  async function join(
+    fill: Fill,
+    digest: Digest,
+    source: BlobSource,
+    signal: AbortSignal,
+  ): Promise<Lease | undefined> {
     try {
       const lease = await fill.join('join', signal)
       onEvent({ kind: 'fill joined', digest, size: lease.size })
       return lease
     } catch (error) {
-      if (fill.size === undefined && isRefusal(error)) return undefined
+      if (fill.size === undefined && isRefusal(error) && !fill.isFrom(source)) return undefined
       throw error
     }
   }
@@ -203,7 +210,7 @@ export function createBlobCache({
       const fill = fills.get(digest)
       if (fill) {
         if (await fill.settled(signal)) continue
-        const joined = await join(fill, digest, signal)
+        const joined = await join(fill, digest, source, signal)
         if (joined) return joined
         continue
       }

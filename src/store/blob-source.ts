@@ -3,6 +3,13 @@ import type { Readable } from 'node:stream'
 /** Where the bytes of one blob come from when the store lacks them. `upstream` fits it without importing it. */
 export interface BlobSource {
   /**
+   * The repository that it reads, in any spelling. A refusal is an answer about one repository: readers of another ask
+   * their own. Undefined where a refusal is for this reader alone.
+   */
+  readonly origin?: string
+  /** Called before a download begins from it. What it throws is for this reader alone, and no download begins. */
+  readonly admit?: () => void
+  /**
    * Opens the blob at `first`, up to `last` (inclusive) or to its end. May give more than was asked for: all of it.
    * Throws an OciError when there is nothing to be had, or the signal's reason.
    */

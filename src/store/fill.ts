@@ -81,6 +81,11 @@ export class Fill {
     return this.#options.digest
   }
 
+  /** Whether it reads the same repository as `source`. */
+  isFrom({ origin }: BlobSource): boolean {
+    return origin !== undefined && origin === this.#options.source.origin
+  }
+
   /** In bytes, once the source has told. */
   get size(): number | undefined {
     return this.#opened?.blob.size

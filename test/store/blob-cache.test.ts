@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { digestOf } from '../../src/oci/digest.js'
 import type { BlobCacheOptions } from '../../src/store/blob-cache.js'
+import type { BlobSource } from '../../src/store/blob-source.js'
 import { CacheTrouble } from '../../src/store/blob-store.js'
 import { DigestMismatch } from '../../src/store/lease.js'
 import {
@@ -516,6 +517,49 @@ leavingNothing('who comes in time is joined to what nobody wanted', async t => {
   await giveAll(source)
   t.ok((await reading).equals(content))
   late.release()
+})
+
+leavingNothing('a refusal is for all readers of the repository that refused', async t => {
+  const { cache } = stand()
+  const sources = Array.from({ length: 3 }, () => new MemorySource({ bytes: content }))
+  sources[0]!.openErrors.push(refusal(404))
+  sources[1]!.openErrors.push(refusal(404))
+  const asked = sources.map((source, index) =>
+    cache.lease(
+      digest,
+      { origin: index < 2 ? 'gone' : 'there', open: (...args) => source.open(...args) },
+      never,
+    ),
+  )
+  for (const refused of asked.slice(0, 2)) t.match(await failureOf(refused), { status: 404 })
+  const lease = await asked[2]!
+  t.ok((await readAll(lease)).equals(content))
+  lease.release()
+  t.same(
+    sources.map(({ opens }) => opens.length),
+    [1, 0, 1],
+  )
+})
+
+leavingNothing('a reader that may not begin a download is refused alone', async t => {
+  const { cache, source } = stand()
+  const refused: BlobSource = {
+    admit: () => {
+      throw refusal(503)
+    },
+    open: () => Promise.reject(new Error('It is not to be opened.')),
+  }
+  const asked = [refused, source, refused].map(each => cache.lease(digest, each, never))
+  t.match(await failureOf(asked[0]!), { status: 503 })
+  const leases = await Promise.all(asked.slice(1))
+  t.same(
+    leases.map(({ result }) => result),
+    ['miss', 'join'],
+  )
+  for (const lease of leases) {
+    t.ok((await readAll(lease)).equals(content))
+    lease.release()
+  }
 })
 
 leavingNothing('a refusal is for whom it was said', async t => {
