@@ -7,7 +7,6 @@ import type { KnownManifest } from '../store/membership.js'
 import type { TagName } from '../store/tag-cache.js'
 import { saysNo } from '../upstream/verdict.js'
 import type { Cache } from './cache.js'
-import { exchangeOf } from './exchange.js'
 import type { Flights } from './flights.js'
 import type { Manifest, ManifestTarget, WholeManifest } from './manifest-source.js'
 import type { PullThrough } from './pull-through.js'
@@ -35,18 +34,18 @@ export async function findManifest(
   request: FastifyRequest,
   target: ManifestTarget,
   { cache, flights, source }: ManifestSources,
+  signal: AbortSignal,
 ): Promise<FoundManifest> {
   const known = knownManifest(request, target, cache)
   if (known?.proof === 'fresh' && !wantsRevalidation(request)) {
     const manifest = await stored(cache, known)
     if (manifest) return { manifest, result: 'hit' }
   }
-  const { gone } = exchangeOf(request)
   return askOrFallBack<FoundManifest>(
     target.place.upstream,
-    gone,
-    async signal => {
-      const { result, first } = await flights.join(flightKey(request, target, cache), signal, shared =>
+    signal,
+    async asker => {
+      const { result, first } = await flights.join(flightKey(request, target, cache), asker, shared =>
         learn(request, target, { cache, source }, shared),
       )
       return { manifest: result, result: first ? 'miss' : 'join' }
