@@ -9,6 +9,7 @@ import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import { askForBlob, leaseBlob, sourceOf, type ProvenLease } from './blob-access.js'
 import type { Cache } from './cache.js'
+import { asDone, isStatus, isUncertain } from './confirm.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
@@ -239,6 +240,9 @@ function deletions(app: FastifyInstance, cache: Cache | undefined): void {
         patience: PATIENCE.write,
       }
     },
+    // A second try finds nothing left to delete.
+    confirm: async (_request, outcome) =>
+      isUncertain(outcome) && isStatus(outcome, 404) ? asDone(202) : undefined,
     failed: request => void cache?.revoke(request),
     answer: async (request, reply, answer) => {
       await cache?.revoke(request)
