@@ -25,6 +25,7 @@ import { upstreamMetrics } from './operations/metrics/upstreams.js'
 import { createTraces } from './operations/traces.js'
 import { createOperatorDoor } from './operator-door.js'
 import { routeOf } from './registry/parsed-request.js'
+import { TIME_LIMITS, type TimeLimits } from './registry/patience.js'
 import { registry } from './registry/registry.js'
 import { createUploadSessions } from './registry/upload-session.js'
 import { createRulesInForce } from './rules-in-force.js'
@@ -63,6 +64,8 @@ export interface AppDeps {
   readonly logins?: Logins
   /** Whether no ports are opened, so that only whoever runs the mirror comes in, by way of its cache directory. */
   readonly portless?: boolean
+  /** How long clients are kept waiting for an upstream; what is left out is as users have it. */
+  readonly timeLimits?: Partial<TimeLimits>
   /** The version of Node.js that it runs on, for who asks. */
   readonly node?: string
 }
@@ -70,7 +73,7 @@ export interface AppDeps {
 /** Makes every part by hand, in reading order, and opens the ports. */
 export async function createApp(
   config: Config,
-  { log, upstreams, now, logins = new Logins(), portless = false, node = 'unknown' }: AppDeps,
+  { log, upstreams, now, logins = new Logins(), portless = false, timeLimits, node = 'unknown' }: AppDeps,
 ): Promise<App> {
   const audit = createAuditLog({ log })
   await openAudit(audit, config)
@@ -134,6 +137,7 @@ export async function createApp(
     sessions: createUploadSessions(config.uploads.sessionKey),
     cache: opened?.cache,
     budgets: budgets.requests,
+    timeLimits: { ...TIME_LIMITS, ...timeLimits },
     isOperator: socket => door.isOperator(socket),
   })
 

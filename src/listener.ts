@@ -8,7 +8,7 @@ import { Pipeline } from './pipeline.js'
 
 /** Bounds on how long clients may hold something open, in milliseconds. */
 export interface ListenerLimits {
-  /** How long a connection with a request in flight may make no progress in either direction. */
+  /** How long a connection may make no progress in either direction while it is the client's turn. */
   readonly idleTimeout: number
   readonly headersTimeout: number
 }
@@ -43,6 +43,13 @@ export interface Listener {
 /** Go's clients keep idle connections for 90 s; who closes first must not be the mirror, in mid-request. */
 const KEEP_ALIVE = 95_000
 
+/**
+ * How long, in milliseconds, a connection is silent before its other end is asked whether it is still there. A client that
+ * waits for an answer may be silent for as long as it likes; one that has vanished is found out, by Node within ten
+ * further seconds.
+ */
+const PROBE_AFTER = 30_000
+
 const MAX_HEADER_BYTES = 16 * 1024
 
 const TOO_SLOW = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT'])
@@ -76,6 +83,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     // The gate answers a missing Host as it answers everything else.
     requireHostHeader: false,
     noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: PROBE_AFTER,
   }
   const tls =
     certificates &&
@@ -134,7 +143,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     })
     serve(request, response)
   })
-  server.on('timeout', (socket: Duplex) => {
+  server.on('timeout', (socket: Socket) => {
+    if (connections.get(socket)?.keepsClientWaiting) {
+      // What the answer waits for has limits of its own. The socket's has to be set again to count again.
+      socket.setTimeout(limits.idleTimeout)
+      return
+    }
     // Between two requests there is nothing that it keeps from going on.
     if (connections.get(socket)?.isEmpty === false) onSlow?.('idle')
     socket.destroy()

@@ -27,6 +27,16 @@ export class Pipeline {
     return this.#turns.every(({ request, response }) => !request.complete && !response.headersSent)
   }
 
+  /**
+   * Whether it is not the client's turn: it has sent all of its request, or more of it than was read so far, and has
+   * taken all that there is of the answer.
+   */
+  get keepsClientWaiting(): boolean {
+    const [current] = this.#turns
+    if (!current || current.response.writableLength > 0) return false
+    return current.request.complete || current.request.readableLength > 0
+  }
+
   /** Serves the request when its turn comes, if it does. */
   add(request: IncomingMessage, response: ServerResponse): void {
     // Nothing that stands behind the end of a connection is a request.

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -148,7 +149,7 @@ t.test('progress in either direction keeps a connection, standing still ends it'
         response.end('end')
       }
       request.resume()
-      if (request.url !== '/stalls') request.once('end', () => void answer())
+      request.once('end', () => void answer())
     },
     { limits: { idleTimeout: 600 } },
   )
@@ -161,9 +162,63 @@ t.test('progress in either direction keeps a connection, standing still ends it'
   await lively.seen('end')
   t.pass('longer than the limit in all, never within')
   const stalled = new Client(listener)
-  stalled.socket.write(get('/stalls'))
+  stalled.socket.write('PATCH / HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhe')
   t.equal(await stalled.closed, '')
 })
+
+t.test(
+  'a client that waits for its answer is not idle, and is again when the next byte is its own',
+  async t => {
+    const limits = { idleTimeout: 200 }
+    const slow: string[] = []
+    const listener = await open(
+      t,
+      (request, response) => {
+        if (request.url === '/half') {
+          // What has come of the body is not read for a while.
+          void pause(700).then(() => request.resume())
+          return
+        }
+        request.resume()
+        void pause(700).then(() => {
+          response.write('begun ')
+          void pause(700).then(() => response.end('ended'))
+        })
+      },
+      { limits, onSlow: reason => slow.push(reason) },
+    )
+    const waiting = new Client(listener)
+    waiting.socket.write(get('/'))
+    await waiting.seen('ended')
+    t.same(slow, [])
+    const half = new Client(listener)
+    half.socket.write('PUT /half HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhe')
+    t.equal(await half.closed, '')
+    t.same(slow, ['idle'])
+  },
+)
+
+t.test(
+  'a connection is probed while it is silent, so that a client that has vanished is found out',
+  async t => {
+    if (process.platform !== 'linux') return t.pass('only Linux tells')
+    const listener = await open(t, () => undefined)
+    const client = new Client(listener)
+    client.socket.write(get('/'))
+    await once(client.socket, 'connect')
+    const ends = [new URL(listener.url).port, client.socket.localPort]
+      .map(port => `0100007F:${Number(port).toString(16).toUpperCase().padStart(4, '0')}`)
+      .join(' ')
+    let line: string | undefined
+    // 01 is ESTABLISHED, and timer 02 the one of keep-alive (Linux, Documentation/networking/proc_net_tcp).
+    while (!line) {
+      line = (await readFile('/proc/net/tcp', 'utf8')).split('\n').find(each => each.includes(ends))
+      if (!/ 01 \S+ 02:/.test(line ?? '')) line = undefined
+      await pause(10)
+    }
+    t.ok(line)
+  },
+)
 
 t.test('what is no HTTP is answered, unless that would be taken for another answer', async t => {
   let begin = (): void => undefined

@@ -62,8 +62,9 @@ export type Endpoint =
       readonly name: Repository
       readonly digest?: Digest
       readonly digestAlgorithm?: DigestAlgorithm
+      /** Left out where it is no digest: such a mount is an ordinary upload. */
       readonly mount?: Digest
-      /** As the client names it, which may be with an upstream's name in front. */
+      /** As the client names it, which may be with an upstream's name in front; left out where it names nothing. */
       readonly from?: Repository
     }
   | {
@@ -182,14 +183,13 @@ function parseManifest(method: string, name: Repository, text: string, query: Qu
 }
 
 function parseUploads(method: string, name: Repository, query: Query): Endpoint | OciError {
-  const [digestText, mountText, fromText] = [query.get('digest'), query.get('mount'), query.get('from')]
+  const digestText = query.get('digest')
   const algorithm = query.get('digest-algorithm')
   const digest = digestText === undefined ? undefined : parseDigest(digestText)
-  const mount = mountText === undefined ? undefined : parseDigest(mountText)
-  const from = fromText === undefined ? undefined : parseRepository(fromText)
+  // A registry that cannot mount what is asked for begins an upload (distribution-spec, "Mounting a blob").
+  const mount = parseDigest(query.get('mount') ?? '')
+  const from = parseRepository(query.get('from') ?? '')
   if (digestText !== undefined && !digest) return invalidDigest(digestText)
-  if (mountText !== undefined && !mount) return invalidDigest(mountText)
-  if (fromText !== undefined && !from) return invalidName()
   if (algorithm !== undefined && !isDigestAlgorithm(algorithm)) return invalidDigest(algorithm)
   return allowed(method, {
     kind: 'uploads',

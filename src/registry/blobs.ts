@@ -9,19 +9,17 @@ import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import { askForBlob, leaseBlob, sourceOf, type ProvenLease } from './blob-access.js'
 import type { Cache } from './cache.js'
-import { withinTime } from './deadline.js'
+import { asDone, isStatus, isUncertain } from './confirm.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
+import { inTime } from './in-time.js'
 import { PATIENCE } from './patience.js'
 import { refuse } from './refuse.js'
 import { sendBlob } from './send-blob.js'
 import { sendLease } from './send-lease.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
 import { withoutBody } from './without-body.js'
-
-/** The contract's promise: by then a blob's headers have gone out, or a refusal has. In milliseconds. */
-const HEADERS_WITHIN = 10_000
 
 /**
  * Blobs: read by handlers, from the cache where there is one, which follow redirects themselves and check what passes;
@@ -226,15 +224,6 @@ function unlessCacheTrouble(error: unknown): undefined {
   if (!(error instanceof CacheTrouble)) throw error
 }
 
-function inTime<T>(request: FastifyRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = (): OciError =>
-    new OciError('UNKNOWN', 'The upstream registry did not answer in time; try again.', {
-      status: 504,
-      retryAfter: 1,
-    })
-  return withinTime(HEADERS_WITHIN, exchangeOf(request).gone, late, work)
-}
-
 function deletions(app: FastifyInstance, cache: Cache | undefined): void {
   withoutBody(app)
   forward(app, {
@@ -251,6 +240,9 @@ function deletions(app: FastifyInstance, cache: Cache | undefined): void {
         patience: PATIENCE.write,
       }
     },
+    // A second try finds nothing left to delete.
+    confirm: async (_request, outcome) =>
+      isUncertain(outcome) && isStatus(outcome, 404) ? asDone(202) : undefined,
     failed: request => void cache?.revoke(request),
     answer: async (request, reply, answer) => {
       await cache?.revoke(request)

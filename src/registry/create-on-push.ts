@@ -6,6 +6,7 @@ import { ociErrorIn } from '../upstream/dialect.js'
 import { discard } from '../upstream/discard.js'
 import { peek } from '../upstream/peek.js'
 import type { Answer, OutboundRequest } from '../upstream/send.js'
+import { untilAborted } from '../until-aborted.js'
 import { repositoryTarget } from './exchange.js'
 
 /** As much of a refusal as is looked at, in bytes. */
@@ -19,6 +20,7 @@ export async function createMissing(
   request: FastifyRequest,
   answer: Answer,
   body: OutboundRequest['body'],
+  signal: AbortSignal,
 ): Promise<Answer | undefined> {
   if (answer.statusCode !== 404) return answer
   const { upstream, repository, upstreamRepository } = repositoryTarget(request, 'uploads').place
@@ -28,7 +30,7 @@ export async function createMissing(
   const peeked = await peek(answer, MAX_REFUSAL)
   if (ociErrorIn(peeked.beginning.toString('utf8'))?.code !== 'NAME_UNKNOWN') return peeked.answer
   discard(peeked.answer.body)
-  await upstream.createRepository(upstreamRepository)
+  await untilAborted(upstream.createRepository(upstreamRepository), signal)
   request.log.info({ upstream: upstream.name, repository: upstreamRepository }, 'repository created')
   if (!(body instanceof Readable)) return undefined
   throw new OciError(

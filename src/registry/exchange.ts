@@ -5,6 +5,7 @@ import type { PasswordCheck, Verdict } from '../access/password-check.js'
 import type { Policy, Principal } from '../access/policy.js'
 import type { EndpointKind } from '../oci/endpoint.js'
 import type { UpstreamTable } from '../upstream/upstream-table.js'
+import { TIME_LIMITS, type TimeLimits } from './patience.js'
 import { unshared, type RequestShare } from './request-share.js'
 import type { RepositoryTarget, Target } from './target.js'
 
@@ -26,6 +27,9 @@ export interface Exchange {
   readonly gone: AbortSignal
   /** What it has of what all requests share. */
   readonly share: RequestShare
+  readonly timeLimits: TimeLimits
+  /** When it came, in milliseconds of the monotonic clock. */
+  readonly began: number
   address: string | undefined
   principal: Principal | undefined
   target: Target | undefined
@@ -50,6 +54,7 @@ export function beginExchange(
   rules: Rules,
   gone: () => AbortSignal,
   share = unshared(),
+  timeLimits = TIME_LIMITS,
 ): Exchange {
   const exchange: Exchange = {
     rules,
@@ -57,6 +62,8 @@ export function beginExchange(
       return gone()
     },
     share,
+    timeLimits,
+    began: performance.now(),
     address: undefined,
     principal: undefined,
     target: undefined,

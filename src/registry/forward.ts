@@ -7,8 +7,14 @@ import { ROUTES, type EndpointKind } from '../oci/endpoint.js'
 import { discard } from '../upstream/discard.js'
 import type { Upstream } from '../upstream/upstream.js'
 import type { Answer, OutboundRequest } from '../upstream/send.js'
+import { answerDeadline } from './answer-deadline.js'
+import type { Outcome } from './confirm.js'
+import { withinTime } from './deadline.js'
 import { exchangeOf } from './exchange.js'
+import { upstreamTooSlow } from './in-time.js'
+import { onceOver } from './once-over.js'
 import { sendTimed } from './send-timed.js'
+import { UploadBody } from './upload-body.js'
 
 /** What is asked of an upstream for a client's request. */
 export interface Forwarding extends Omit<OutboundRequest, 'signal'> {
@@ -19,13 +25,23 @@ export interface Forwarding extends Omit<OutboundRequest, 'signal'> {
 export interface ForwardedRoute {
   readonly kind: EndpointKind
   readonly methods: readonly string[]
-  /** Runs first; throws what refuses the request. */
-  readonly prepare: (request: FastifyRequest) => Forwarding
+  /** Runs first: what to ask, or the answer where that is known. Throws what refuses the request. */
+  readonly prepare: (request: FastifyRequest) => Forwarding | Promise<Forwarding | Answer>
   /** What can be mended before the answer counts: gives the answer, or undefined to have the request sent again, once. */
   readonly mend?: (
     request: FastifyRequest,
     answer: Answer,
     body: OutboundRequest['body'],
+    signal: AbortSignal,
+  ) => Promise<Answer | undefined>
+  /**
+   * Runs when the request was not answered with success: gives the answer that there should have been, when what was
+   * asked for has come about all the same. What it throws is no answer.
+   */
+  readonly confirm?: (
+    request: FastifyRequest,
+    outcome: Outcome,
+    signal: AbortSignal,
   ) => Promise<Answer | undefined>
   /** Learns that no answer came. */
   readonly failed?: (request: FastifyRequest, error: unknown) => void
@@ -40,7 +56,7 @@ export interface ForwardedRoute {
  */
 export function forward(
   app: FastifyInstance,
-  { kind, methods, prepare, mend, failed, answer }: ForwardedRoute,
+  { kind, methods, prepare, mend, confirm, failed, answer }: ForwardedRoute,
 ): void {
   const current = new AsyncLocalStorage<Context>()
 
@@ -55,9 +71,18 @@ export function forward(
     disableRequestLogging: true,
     internalRewriteLocationHeader: false,
     retryMethods: [],
-    handler: (request, reply, _destination, options) => {
-      const forwarding = prepare(request)
-      return current.run({ request, reply, forwarding }, () => reply.from(ROUTES.base, options))
+    handler: async (request, reply, _destination, options) => {
+      const forwarding = await prepare(request)
+      if ('statusCode' in forwarding) {
+        await answer(request, reply, forwarding)
+        return reply
+      }
+      const { body } = forwarding
+      const deadline = answerDeadline(request, body instanceof UploadBody ? body : undefined)
+      onceOver(request.raw, reply.raw, () => deadline.end())
+      const { signal } = deadline
+      current.run({ request, reply, forwarding, signal }, () => reply.from(ROUTES.base, options))
+      return reply
     },
     replyOptions: {
       // Where a request really goes is the dispatcher's to know; nothing is ever resolved from this.
@@ -80,8 +105,8 @@ export function forward(
 
   /** What the plugin calls in place of undici's request(). */
   function dispatch(_options: unknown, done: (error: unknown, answer?: Answer) => void): void {
-    const { request, forwarding } = context()
-    send(request, forwarding)
+    const { request, forwarding, signal } = context()
+    send(request, forwarding, signal)
       .then(
         received => done(null, received),
         (error: unknown) => {
@@ -97,12 +122,27 @@ export function forward(
       })
   }
 
-  async function send(request: FastifyRequest, forwarding: Forwarding): Promise<Answer> {
+  async function send(request: FastifyRequest, forwarding: Forwarding, signal: AbortSignal): Promise<Answer> {
+    const outcome = await settle(ask(request, { ...forwarding, signal }))
+    if ('answer' in outcome && outcome.answer.statusCode < 300) return outcome.answer
+    const confirmed = confirm && !signal.aborted && (await confirmInTime(request, outcome, confirm, signal))
+    if (confirmed) {
+      if ('answer' in outcome) discard(outcome.answer.body)
+      request.log.info({ upstream: forwarding.upstream.name }, 'carried out, though the answer was another')
+      return confirmed
+    }
+    if ('error' in outcome) throw outcome.error
+    return outcome.answer
+  }
+
+  async function ask(
+    request: FastifyRequest,
+    outbound: Forwarding & Pick<OutboundRequest, 'signal'>,
+  ): Promise<Answer> {
     const exchange = exchangeOf(request)
-    const outbound = { ...forwarding, signal: exchange.gone }
-    const first = await sendTimed(exchange, forwarding.upstream, outbound)
-    const mended = mend ? await mend(request, first, forwarding.body) : first
-    return mended ?? (await sendTimed(exchange, forwarding.upstream, outbound))
+    const first = await sendTimed(exchange, outbound.upstream, outbound)
+    const mended = mend ? await mend(request, first, outbound.body, outbound.signal) : first
+    return mended ?? (await sendTimed(exchange, outbound.upstream, outbound))
   }
 
   function respond({ request, reply }: Context, received: unknown): void {
@@ -116,10 +156,31 @@ export function forward(
   }
 }
 
+async function settle(answer: Promise<Answer>): Promise<Outcome> {
+  try {
+    return { answer: await answer }
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** Looks into it for as long as other answers may take; who cannot be asked has confirmed nothing. */
+async function confirmInTime(
+  request: FastifyRequest,
+  outcome: Outcome,
+  confirm: NonNullable<ForwardedRoute['confirm']>,
+  signal: AbortSignal,
+): Promise<Answer | undefined> {
+  const { answer: limit } = exchangeOf(request).timeLimits
+  const looking = withinTime(limit, signal, upstreamTooSlow, within => confirm(request, outcome, within))
+  return looking.catch(() => undefined)
+}
+
 interface Context {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
   readonly forwarding: Forwarding
+  readonly signal: AbortSignal
 }
 
 /** What reply-from makes of an undici answer. */

@@ -36,6 +36,7 @@ export async function findManifest(
   request: FastifyRequest,
   target: ManifestTarget,
   { cache, flights, source }: ManifestSources,
+  signal: AbortSignal,
 ): Promise<FoundManifest> {
   const known = knownManifest(request, target, cache)
   if (known?.proof === 'fresh' && !wantsRevalidation(request)) {
@@ -45,14 +46,14 @@ export async function findManifest(
   const exchange = exchangeOf(request)
   return askOrFallBack<FoundManifest>(
     target.place.upstream,
-    exchange.gone,
-    async signal => {
+    signal,
+    async asker => {
       // Here, and not by whoever asks for all, since being refused this is each request's own matter.
       exchange.share.askUpstream()
       const { result, first } = await flights.join(
         flightKey(request, target, cache),
         clientKey(exchange),
-        signal,
+        asker,
         shared => learn(request, target, { cache, source }, shared),
       )
       return { manifest: result, result: first ? 'miss' : 'join' }

@@ -6,11 +6,13 @@ import { OciError } from '../oci/error.js'
 import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import type { Cache } from './cache.js'
+import { confirmDeletion, confirmPush } from './confirm-manifest.js'
 import { sendCreated } from './created.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { FairFlights } from './fair-flights.js'
 import { forward } from './forward.js'
+import { inTime } from './in-time.js'
 import { findManifest, type FoundManifest } from './manifest-access.js'
 import { manifestBodies } from './manifest-body.js'
 import { beginPush, forgetDeleted, forgetTags, learnPushed } from './manifest-changes.js'
@@ -30,9 +32,11 @@ export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cac
     url: ROUTES.manifest,
     handler: async (request, reply) => {
       const target = repositoryTarget(request, 'manifest')
-      const found = sources
-        ? await findManifest(request, target, { ...sources, source })
-        : await passThrough(request, source)
+      const found = await inTime<Found>(request, signal =>
+        sources
+          ? findManifest(request, target, { ...sources, source }, signal)
+          : passThrough(request, source, signal),
+      )
       if (found.manifest.bytes) exchangeOf(request).share.hold(found.manifest.bytes)
       return sendManifest(reply, found, request.method === 'HEAD')
     },
@@ -47,11 +51,14 @@ interface Found {
   readonly result: FoundManifest['result'] | 'bypass'
 }
 
-async function passThrough(request: FastifyRequest, source: PullThrough): Promise<Found> {
+async function passThrough(
+  request: FastifyRequest,
+  source: PullThrough,
+  signal: AbortSignal,
+): Promise<Found> {
   const target = repositoryTarget(request, 'manifest')
-  const { gone } = exchangeOf(request)
-  const stat = request.method === 'HEAD' ? await source.stat(request, target, gone) : undefined
-  return { manifest: stat ?? (await source.fetch(request, target, gone)), result: 'bypass' }
+  const stat = request.method === 'HEAD' ? await source.stat(request, target, signal) : undefined
+  return { manifest: stat ?? (await source.fetch(request, target, signal)), result: 'bypass' }
 }
 
 function sendManifest(reply: FastifyReply, { manifest, result }: Found, head: boolean): FastifyReply {
@@ -89,9 +96,10 @@ function pushes(app: FastifyInstance, cache: Cache | undefined): void {
           'content-length': String(request.body.length),
         },
         body: request.body,
-        patience: PATIENCE.write,
+        patience: PATIENCE.end,
       }
     },
+    confirm: confirmPush,
     // Whether it was taken is not known, so neither is what its tags stand for.
     failed: request => void (cache && forgetTags(request, cache)),
     answer: async (request, reply, answer) => {
@@ -125,6 +133,7 @@ function deletions(app: FastifyInstance, cache: Cache | undefined): void {
         patience: PATIENCE.write,
       }
     },
+    confirm: confirmDeletion,
     failed: request => void (cache && forgetDeleted(request, cache)),
     answer: async (request, reply, answer) => {
       if (cache) await forgetDeleted(request, cache)

@@ -2,9 +2,10 @@ import type { FastifyRequest } from 'fastify'
 import type { Endpoint } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
 import type { Repository } from '../oci/reference.js'
+import type { Upstream } from '../upstream/upstream.js'
 import { isAllowed } from './authorize.js'
 import { exchangeOf } from './exchange.js'
-import { placeOf, type RepositoryTarget } from './target.js'
+import { placeOf, type Place, type RepositoryTarget } from './target.js'
 
 type Uploads = Extract<Endpoint, { kind: 'uploads' }>
 
@@ -37,8 +38,19 @@ function mountSource(
     selected.upstream !== target.upstream
   )
     return undefined
-  const place = placeOf(selected.upstream, selected.repository)
+  const place = sourcePlace(selected.upstream, selected.repository)
+  if (!place) return undefined
   const { principal } = exchange
   if (!principal || !isAllowed(principal, { ...target, actions: ['pull'], place }, exchange)) return undefined
   return place.upstreamRepository
+}
+
+/** Undefined where the prefix makes the name longer than a repository's may be: there is none of that name. */
+function sourcePlace(upstream: Upstream, repository: Repository): Place | undefined {
+  try {
+    return placeOf(upstream, repository)
+  } catch (error) {
+    if (error instanceof OciError) return undefined
+    throw error
+  }
 }

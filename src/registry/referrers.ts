@@ -8,6 +8,7 @@ import type { Cache } from './cache.js'
 import { clientKey } from './client-key.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
+import { inTime } from './in-time.js'
 import { listing, nextQuery, readListing } from './listing.js'
 import { sendTimed } from './send-timed.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
@@ -24,15 +25,16 @@ interface Found {
 /** What refers to a manifest: signatures, attestations and the like. Kept as briefly as what tags stand for. */
 export function referrers(app: FastifyInstance, { cache }: { readonly cache: Cache | undefined }): void {
   app.get(ROUTES.referrers, async (request, reply) => {
-    const { gone } = exchangeOf(request)
-    const found: Found = cache
-      ? await findReferrers(request, cache, gone)
-      : { answer: await askForReferrers(request, gone), result: 'bypass' }
+    const found = await inTime<Found>(request, async signal =>
+      cache
+        ? findReferrers(request, cache, signal)
+        : { answer: await askForReferrers(request, signal), result: 'bypass' },
+    )
     return sendReferrers(request, reply, found)
   })
 }
 
-async function findReferrers(request: FastifyRequest, cache: Cache, gone: AbortSignal): Promise<Found> {
+async function findReferrers(request: FastifyRequest, cache: Cache, signal: AbortSignal): Promise<Found> {
   const { endpoint, place } = repositoryTarget(request, 'referrers')
   const scope = cache.scope(request)
   const question: ReferrersQuestion = { scope, subject: endpoint.digest, query: queryOf(endpoint) }
@@ -41,11 +43,11 @@ async function findReferrers(request: FastifyRequest, cache: Cache, gone: AbortS
   const mark = cache.referrers.mark(scope)
   return askOrFallBack<Found>(
     place.upstream,
-    gone,
-    async signal => {
+    signal,
+    async asker => {
       try {
-        const answer = await cache.questions.run(clientKey(exchangeOf(request)), signal, () =>
-          askForReferrers(request, signal),
+        const answer = await cache.questions.run(clientKey(exchangeOf(request)), asker, () =>
+          askForReferrers(request, asker),
         )
         cache.referrers.record(question, mark, answer)
         return { answer, result: 'miss' }

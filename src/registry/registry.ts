@@ -18,6 +18,7 @@ import { gate } from './gate.js'
 import { manifests } from './manifests.js'
 import { parsedRequest } from './parsed-request.js'
 import { referrers } from './referrers.js'
+import type { TimeLimits } from './patience.js'
 import type { RequestBudgets } from './request-share.js'
 import { resolveTarget, unknownUpload, type Target } from './target.js'
 import { ownerOf, type UploadSessions } from './upload-session.js'
@@ -30,6 +31,8 @@ export interface RegistryOptions {
   /** Undefined to stream everything through. */
   readonly cache: Cache | undefined
   readonly budgets: RequestBudgets
+  /** Left out: as users have them. */
+  readonly timeLimits?: TimeLimits
   /** Whether a connection is one of whoever runs the mirror, who need not log in. */
   readonly isOperator: (socket: Duplex) => boolean
 }
@@ -40,7 +43,7 @@ export interface RegistryOptions {
  */
 export function registry(
   app: FastifyInstance,
-  { rules, sessions, cache, budgets, isOperator }: RegistryOptions,
+  { rules, sessions, cache, budgets, timeLimits, isOperator }: RegistryOptions,
 ): void {
   errors(app)
   app.addHook('onSend', (_request, reply, _payload, done) => {
@@ -56,6 +59,7 @@ export function registry(
       rules(request.raw, reply.raw),
       clientGone(request.raw, reply.raw),
       shareOf(request),
+      timeLimits,
     )
     reply.header('x-request-id', request.id)
     exchange.address = clientAddress({

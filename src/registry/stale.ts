@@ -1,7 +1,7 @@
-import { OciError } from '../oci/error.js'
 import { verdictOf } from '../upstream/verdict.js'
 import type { Reachability } from '../upstream/reachability.js'
 import { withinTime } from './deadline.js'
+import { upstreamTooSlow } from './in-time.js'
 
 /** What goes with an answer that the upstream could not be asked about (RFC 7234, section 5.5; distribution-spec, "Warnings"). */
 export const STALE_WARNING = {
@@ -26,12 +26,9 @@ export async function askOrFallBack<T>(
     const known = await fallBack()
     if (known !== undefined) return known
   }
-  const late = (): OciError => {
+  const late = (): Error => {
     reachability.gaveUp()
-    return new OciError('UNKNOWN', 'The upstream registry did not answer in time; try again.', {
-      status: 504,
-      retryAfter: 1,
-    })
+    return upstreamTooSlow()
   }
   try {
     return await withinTime(PATIENCE_WITH_FALLBACK, signal, late, ask)

@@ -11,7 +11,14 @@ import { ClientGone } from './client-gone.js'
 export class UploadBody extends Transform {
   /** Bytes that went through. */
   bytes = 0
+  /** When a piece of it was last taken, or its end was seen, in milliseconds of the monotonic clock. */
+  movedAt = performance.now()
+  /**
+   * Whether there is anything in it, as soon as that is known. Rejects with a ClientGone when the client leaves before.
+   */
+  readonly hasBytes: Promise<boolean>
   readonly #capture: Capture | undefined
+  #foundBytes: (are: boolean) => void = () => undefined
 
   constructor(request: IncomingMessage, capture: Capture | undefined) {
     super()
@@ -20,6 +27,12 @@ export class UploadBody extends Transform {
       if (request.complete) return
       this.destroy(new ClientGone())
     }
+    this.hasBytes = new Promise((resolve, reject) => {
+      this.#foundBytes = resolve
+      this.once('close', () => reject(new ClientGone()))
+    })
+    // Not everybody asks.
+    this.hasBytes.catch(() => undefined)
     request.once('close', left)
     request.once('error', left)
     this.once('close', () => {
@@ -31,7 +44,19 @@ export class UploadBody extends Transform {
     request.pipe(this)
   }
 
+  /** The client has sent all of it. */
+  get isWhole(): boolean {
+    return this.writableFinished
+  }
+
+  /** What the client has sent went on upstream, and there is more to come. */
+  get waitsForClient(): boolean {
+    return !this.isWhole && this.readableLength === 0 && this.writableLength === 0
+  }
+
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#foundBytes(true)
+    this.movedAt = performance.now()
     this.bytes += chunk.length
     const wait = this.#capture?.write(chunk)
     if (!wait) {
@@ -41,5 +66,11 @@ export class UploadBody extends Transform {
     // These bytes go on at once; only those behind them wait for the disk.
     this.push(chunk)
     void wait.then(() => done())
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.#foundBytes(false)
+    this.movedAt = performance.now()
+    done()
   }
 }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { LRUCache } from 'lru-cache'
 import { pathOf, queryOf } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
 import type { Capture } from '../store/capture.js'
@@ -10,15 +9,19 @@ import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
 import type { Cache } from './cache.js'
 import { createCaptures } from './captures.js'
+import { confirmBlob, isStatus, isUncertain } from './confirm.js'
 import { createMissing } from './create-on-push.js'
 import { sendCreated } from './created.js'
+import { withinTime } from './deadline.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { forward } from './forward.js'
+import { upstreamTooSlow } from './in-time.js'
 import { PATIENCE } from './patience.js'
 import { refuse } from './refuse.js'
 import { unknownUpload, type RepositoryTarget } from './target.js'
 import { UploadBody } from './upload-body.js'
+import { UploadProgress, type UploadStep } from './upload-progress.js'
 import { ownerOf, SESSION_LIFETIME, type UploadSession, type UploadSessions } from './upload-session.js'
 import { upstreamEndpoint } from './mount.js'
 
@@ -40,10 +43,8 @@ export function uploads(
   app: FastifyInstance,
   { sessions, cache }: { readonly sessions: UploadSessions; readonly cache: Cache | undefined },
 ): void {
-  /** Uploads whose bytes at the upstream are no longer what the session says. */
-  const broken = new LRUCache<string, true>({ max: 10_000, ttl: SESSION_LIFETIME })
-  /** Uploads that ended with their blob: a PUT may be tried again, but there is nothing left to ask after. */
-  const finished = new LRUCache<string, true>({ max: 10_000, ttl: SESSION_LIFETIME })
+  const progress = new UploadProgress()
+  const steps = new WeakMap<FastifyRequest, UploadStep>()
   const bodies = new WeakMap<FastifyRequest, UploadBody>()
   const captures = cache && createCaptures(app, cache)
 
@@ -54,7 +55,7 @@ export function uploads(
   forward(app, {
     kind: 'uploads',
     methods: ['POST'],
-    prepare: request => {
+    prepare: async request => {
       const target = repositoryTarget(request, 'uploads')
       const endpoint = upstreamEndpoint(request, target)
       const query = queryOf(endpoint)
@@ -63,13 +64,19 @@ export function uploads(
         action: 'InitiateLayerUpload',
         method: 'POST',
         path: pathOf(endpoint) + (query && `?${query}`),
-        patience: PATIENCE.write,
+        patience: target.endpoint.digest === undefined ? PATIENCE.write : PATIENCE.end,
         ...(endpoint.digest === undefined
           ? emptyBody(request)
-          : withBody(request, captures?.begin(request), WHOLE)),
+          : await withBody(request, captures?.begin(request), WHOLE)),
       }
     },
     mend: createMissing,
+    confirm: async (request, outcome, signal) => {
+      const target = repositoryTarget(request, 'uploads')
+      const { mount, digest } = upstreamEndpoint(request, target)
+      const wanted = mount ?? digest
+      return wanted && isUncertain(outcome) ? confirmBlob(request, target.place, wanted, signal) : undefined
+    },
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'uploads')
       const { endpoint, place } = target
@@ -96,6 +103,7 @@ export function uploads(
         offset: 0,
         expires: Date.now() + SESSION_LIFETIME,
       }
+      progress.learn(session)
       reply.header('oci-chunk-min-length', minChunkOf(answer))
       sendProgress(reply, 202, session)
     },
@@ -104,57 +112,81 @@ export function uploads(
   forward(app, {
     kind: 'upload',
     methods: ['PATCH'],
-    prepare: request => {
+    prepare: async request => {
       const { session, target } = openSession(request)
       checkOffset(request, session)
+      const described = await withBody(request, captures?.resume(request, session))
+      steps.set(request, progress.begin(session))
       return {
         upstream: target.place.upstream,
         action: 'UploadLayerPart',
         method: 'PATCH',
         path: session.location,
         patience: PATIENCE.write,
-        ...withBody(request, captures?.resume(request, session)),
+        ...described,
       }
     },
-    failed: markBroken,
+    failed: noteFailure,
     answer: async (request, reply, answer) => {
       const { session, target } = openSession(request)
+      const step = stepOf(request)
       // ECR answers 201 where the specification has 202, and a Range that stays behind; both are set right here.
       if (![200, 201, 202, 204].includes(answer.statusCode)) {
         // How much of the body it took before it failed, only the upstream knows.
-        if (answer.statusCode >= 500) broken.set(session.id, true)
+        if (answer.statusCode >= 500) progress.end(session)
+        else noteRefusal(answer, step, session)
+        if (answer.statusCode === 416) refuseChunk(request, answer, target, session)
         throw await refuse(answer, target, 'UploadLayerPart')
       }
       const location = 'location' in answer.headers ? upstreamLocation(answer, target) : session.location
       discard(answer.body)
       captures?.hold(request, session)
-      sendProgress(reply, 202, { ...session, location, offset: session.offset + bytesOf(request) })
+      // A client that has not heard of it may go on with the session before.
+      const { offset } = step.before ?? session
+      const after = { ...session, location, offset: offset + bytesOf(request) }
+      progress.taken(step, after)
+      sendProgress(reply, 202, after)
     },
   })
 
   forward(app, {
     kind: 'upload',
     methods: ['PUT'],
-    prepare: request => {
+    prepare: async request => {
+      const ended = await endedBefore(request)
+      if (ended) return ended
       const { session, target } = openSession(request)
       checkOffset(request, session)
       const { digest } = target.endpoint
+      const described = await withBody(request, captures?.resume(request, session))
+      steps.set(request, progress.begin(session))
       const query = new URLSearchParams(digest ? { digest } : {}).toString()
       return {
         upstream: target.place.upstream,
         action: 'CompleteLayerUpload',
         method: 'PUT',
         path: session.location + (session.location.includes('?') ? '&' : '?') + query,
-        patience: PATIENCE.write,
-        ...withBody(request, captures?.resume(request, session)),
+        patience: PATIENCE.end,
+        ...described,
       }
     },
-    failed: markBroken,
+    confirm: async (request, outcome, signal) => {
+      const { endpoint, place } = repositoryTarget(request, 'upload')
+      // An end that was sent before, by this client or by the mirror, leaves no upload to be found.
+      const mayHaveEnded = isUncertain(outcome) || isStatus(outcome, 404)
+      return mayHaveEnded && endpoint.digest
+        ? confirmBlob(request, place, endpoint.digest, signal)
+        : undefined
+    },
+    failed: noteFailure,
     answer: async (request, reply, answer) => {
-      const { session, target } = openSession(request)
+      const { session, target } = sessionOf(request)
       const { name, digest } = target.endpoint
-      if (answer.statusCode !== 201 || !digest) throw await refuse(answer, target, 'CompleteLayerUpload')
-      finished.set(session.id, true)
+      if (answer.statusCode !== 201 || !digest) {
+        noteRefusal(answer, stepOf(request), session)
+        throw await refuse(answer, target, 'CompleteLayerUpload')
+      }
+      progress.end(session)
       exchangeOf(request).pushed = session.offset + bytesOf(request)
       cache?.record(request, [digest])
       captures?.keep(request, digest, session.offset + bytesOf(request))
@@ -167,7 +199,6 @@ export function uploads(
     methods: ['GET', 'DELETE'],
     prepare: request => {
       const { session, target } = openSession(request)
-      if (finished.has(session.id)) throw unknownUpload()
       return {
         upstream: target.place.upstream,
         action: 'UploadLayerPart',
@@ -180,29 +211,38 @@ export function uploads(
     answer: async (request, reply, answer) => {
       const { session, target } = openSession(request)
       const { statusCode } = answer
-      // ECR has neither request and answers 404 or 405; the session itself knows how far the upload is.
+      // ECR has neither request and answers 404 or 405.
       if (statusCode >= 300 && statusCode !== 404 && statusCode !== 405)
         throw await refuse(answer, target, 'UploadLayerPart')
       discard(answer.body)
       if (request.method === 'GET') {
-        sendProgress(reply, 204, session)
+        const current = statusCode < 300 ? toldBy(answer, target, session) : knownAs(session)
+        if (!current) throw unknownUpload()
+        sendProgress(reply, 204, current)
         return
       }
-      broken.set(session.id, true)
+      progress.end(session)
       captures?.discard(session)
       void reply.code(204).headers(API_VERSION).send()
     },
   })
 
-  /** A body to be sent once, as a stream, with the headers that describe it. */
-  function withBody(
+  /**
+   * A body to be sent once, as a stream, with the headers that describe it. One without any bytes is none, so that the
+   * request can be sent again; of a chunked one the first bytes are waited for to know.
+   */
+  async function withBody(
     request: FastifyRequest,
     capture: Capture | undefined,
     describedBy: readonly RequestHeader[] = CHUNK,
-  ): { headers: Record<string, string>; body?: UploadBody } {
-    const length = request.headers['content-length']
-    if (length === undefined && request.headers['transfer-encoding'] === undefined) return emptyBody(request)
+  ): Promise<{ headers: Record<string, string>; body?: UploadBody }> {
+    const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+    if (coding === undefined && Number(length ?? 0) === 0) return emptyBody(request)
     const body = new UploadBody(request.raw, capture)
+    if (coding !== undefined && !(await body.hasBytes)) {
+      body.destroy()
+      return emptyBody(request)
+    }
     bodies.set(request, body)
     return {
       headers: outboundHeaders(request.headers, describedBy),
@@ -220,29 +260,129 @@ export function uploads(
     void reply
       .code(status)
       .headers(API_VERSION)
-      .header('location', `/v2/${session.name}/blobs/uploads/${sessions.seal(session)}`)
+      .header('location', locationOf(session))
       .header('range', rangeOf(session))
       .header('docker-upload-uuid', session.id)
       .send()
   }
 
   /** A request that failed on the way may have left part of its body behind. */
-  function markBroken(request: FastifyRequest, error: unknown): void {
-    const { target } = exchangeOf(request)
+  function noteFailure(request: FastifyRequest, error: unknown): void {
+    const { session } = sessionOf(request)
     const answered = error instanceof OciError && error.status !== 502 && error.status !== 504
-    if (target?.session && bodies.has(request) && !answered) broken.set(target.session.id, true)
+    if (answered) progress.untouched(stepOf(request), session)
+    else if (bodies.has(request)) progress.end(session)
+    else progress.forget(session)
   }
 
-  /** The session of a request, if its upload is whole so far. */
-  function openSession(request: FastifyRequest): {
-    session: UploadSession
-    target: RepositoryTarget<'upload'>
-  } {
-    const target = repositoryTarget(request, 'upload')
-    const { session } = target
-    if (!session || broken.has(session.id)) throw unknownUpload()
-    return { session, target }
+  /** What is refused for its rate was not looked at; what else a refusal leaves of an upload, only the upstream knows. */
+  function noteRefusal({ statusCode }: Answer, step: UploadStep, session: UploadSession): void {
+    if (statusCode === 429) progress.untouched(step, session)
+    else progress.forget(session)
   }
+
+  function stepOf(request: FastifyRequest): UploadStep {
+    return steps.get(request) ?? { before: undefined }
+  }
+
+  /** The session of a request, if its upload can go on as far as is known. */
+  function openSession(request: FastifyRequest): SessionTarget {
+    const opened = sessionOf(request)
+    if (progress.isOver(opened.session)) throw unknownUpload()
+    return opened
+  }
+
+  /**
+   * The answer to the end of an upload that is over already, if it ended with its blob: the client has not heard of it.
+   * Undefined for one that can go on.
+   */
+  async function endedBefore(request: FastifyRequest): Promise<Answer | undefined> {
+    const { session, target } = sessionOf(request)
+    const { digest } = target.endpoint
+    if (!progress.isOver(session) || !digest) return undefined
+    const { gone, timeLimits } = exchangeOf(request)
+    return withinTime(timeLimits.answer, gone, upstreamTooSlow, signal =>
+      confirmBlob(request, target.place, digest, signal),
+    )
+  }
+
+  /** The upload as far as the upstream says that it is; undefined when it does not say. */
+  function toldBy(
+    answer: Answer,
+    target: RepositoryTarget<'upload'>,
+    session: UploadSession,
+  ): UploadSession | undefined {
+    const last = /^(?:bytes=)?0-(\d{1,15})$/.exec(headerOf(answer.headers, 'range') ?? '')?.[1]
+    if (last === undefined) return knownAs(session)
+    // `0-0` is said of nothing and of one byte.
+    const offset = Number(last) === 0 ? Math.min(session.offset, 1) : Number(last) + 1
+    const location = 'location' in answer.headers ? upstreamLocation(answer, target) : session.location
+    const told = { ...session, location, offset }
+    if (progress.latest(session)) progress.learn(told)
+    return told
+  }
+
+  /** The session, while this process knows that nothing was sent since it was given out. */
+  function knownAs(session: UploadSession): UploadSession | undefined {
+    return progress.latest(session)?.offset === session.offset ? session : undefined
+  }
+
+  /** A chunk must begin where the last one ended (distribution-spec, "Pushing a blob in chunks"). */
+  function checkOffset(request: FastifyRequest, session: UploadSession): void {
+    const contentRange = request.headers['content-range']
+    if (contentRange === undefined) return
+    const range = /^(?:bytes )?(\d{1,15})-(\d{1,15})(?:\/(?:\d{1,15}|\*))?$/.exec(contentRange)
+    if (!range)
+      throw new OciError('BLOB_UPLOAD_INVALID', 'The Content-Range of a chunk is <first>-<last>, in bytes.')
+    const [first, last] = [Number(range[1]), Number(range[2])]
+    const length = request.headers['content-length']
+    const current = progress.latest(session) ?? session
+    if (first === current.offset && last >= first) {
+      if (length === undefined || Number(length) === last - first + 1) return
+      throw new OciError('SIZE_INVALID', 'The chunk is not as long as its Content-Range says.')
+    }
+    throw outOfOrder(`The chunk begins at byte ${first}, but the upload is at ${current.offset}.`, current)
+  }
+
+  /** A chunk that begins where the session says, and yet not where the upload is: the session is an old one. */
+  function refuseChunk(
+    request: FastifyRequest,
+    answer: Answer,
+    target: RepositoryTarget<'upload'>,
+    session: UploadSession,
+  ): void {
+    if (request.headers['content-range'] === undefined) return
+    const told = toldBy(answer, target, session)
+    discard(answer.body)
+    throw told ? outOfOrder(`The upload is at ${told.offset} already.`, told) : unknownUpload()
+  }
+
+  function outOfOrder(message: string, current: UploadSession): OciError {
+    return new OciError('BLOB_UPLOAD_INVALID', message, {
+      status: 416,
+      headers: {
+        location: locationOf(current),
+        range: rangeOf(current),
+        'docker-upload-uuid': current.id,
+      },
+    })
+  }
+
+  function locationOf(session: UploadSession): string {
+    return `/v2/${session.name}/blobs/uploads/${sessions.seal(session)}`
+  }
+}
+
+interface SessionTarget {
+  readonly session: UploadSession
+  readonly target: RepositoryTarget<'upload'>
+}
+
+function sessionOf(request: FastifyRequest): SessionTarget {
+  const target = repositoryTarget(request, 'upload')
+  const { session } = target
+  if (!session) throw unknownUpload()
+  return { session, target }
 }
 
 /** Whose a session is that this request begins. */
@@ -259,29 +399,6 @@ function minChunkOf({ headers }: Answer): string {
 
 function emptyBody(request: FastifyRequest): { headers: Record<string, string> } {
   return { headers: { ...outboundHeaders(request.headers, ['content-type']), 'content-length': '0' } }
-}
-
-/** A chunk must begin where the last one ended (distribution-spec, "Pushing a blob in chunks"). */
-function checkOffset(request: FastifyRequest, session: UploadSession): void {
-  const contentRange = request.headers['content-range']
-  if (contentRange === undefined) return
-  const range = /^(?:bytes )?(\d{1,15})-(\d{1,15})(?:\/(?:\d{1,15}|\*))?$/.exec(contentRange)
-  if (!range)
-    throw new OciError('BLOB_UPLOAD_INVALID', 'The Content-Range of a chunk is <first>-<last>, in bytes.')
-  const [first, last] = [Number(range[1]), Number(range[2])]
-  const length = request.headers['content-length']
-  if (first === session.offset && last >= first) {
-    if (length === undefined || Number(length) === last - first + 1) return
-    throw new OciError('SIZE_INVALID', 'The chunk is not as long as its Content-Range says.')
-  }
-  throw new OciError(
-    'BLOB_UPLOAD_INVALID',
-    `The chunk begins at byte ${first}, but the upload is at ${session.offset}.`,
-    {
-      status: 416,
-      headers: { range: rangeOf(session), 'docker-upload-uuid': session.id },
-    },
-  )
 }
 
 function upstreamLocation(answer: Answer, { place }: RepositoryTarget<'uploads' | 'upload'>): string {

@@ -21,7 +21,8 @@ const WORTH_ANOTHER_TRY = [429, 500, 502, 503, 504]
 /**
  * Tries again before the first byte of an answer: twice at most, after waits drawn at random up to a growing bound
  * (AWS: "Exponential backoff and jitter"), or as long as Retry-After says, and never beyond the request's patience.
- * What remains of a 429 or 5xx is the answer.
+ * What remains of a 429 or 5xx is the answer. An answer that may be about an earlier try says so (`repeated`), and a
+ * ConnectionFailure was `sent` when any of the tries was.
  */
 export function retry({
   random = Math.random,
@@ -31,6 +32,7 @@ export function retry({
 }: RetryOptions = {}): (send: Send) => Send {
   return send => async request => {
     const giveUpAt = clock.now() + request.patience
+    let repeated = false
     for (let tries = 0; ; tries++) {
       const patience = Math.max(0, giveUpAt - clock.now())
       const outcome = await settle(send({ ...request, patience }))
@@ -40,7 +42,8 @@ export function retry({
         !request.signal.aborted &&
         mayRepeat(request, outcome) &&
         clock.now() + wait <= giveUpAt
-      if (!again) return unwrap(outcome)
+      if (!again) return unwrap(outcome, repeated)
+      repeated ||= mayHaveBeenDone(outcome)
       onRetry(reasonOf(outcome))
       if ('answer' in outcome) discard(outcome.answer.body)
       await pause(wait, request.signal)
@@ -58,9 +61,19 @@ async function settle(answer: Promise<Answer>): Promise<Outcome> {
   }
 }
 
-function unwrap(outcome: Outcome): Answer {
-  if ('error' in outcome) throw outcome.error
-  return outcome.answer
+function unwrap(outcome: Outcome, repeated: boolean): Answer {
+  if ('answer' in outcome) return repeated ? { ...outcome.answer, repeated } : outcome.answer
+  const { error } = outcome
+  // Of all the tries, one was sent.
+  if (repeated && error instanceof ConnectionFailure && !error.sent)
+    throw new ConnectionFailure(error.message, true, error.cause)
+  throw error
+}
+
+/** Whether a try that failed may have been carried out all the same. */
+function mayHaveBeenDone(outcome: Outcome): boolean {
+  if ('answer' in outcome) return outcome.answer.statusCode >= 500
+  return outcome.error instanceof ConnectionFailure && outcome.error.sent
 }
 
 function reasonOf(outcome: Outcome): RetryReason {
@@ -73,14 +86,16 @@ function waitAfter(outcome: Outcome): number | undefined {
 }
 
 /**
- * Whether doing it again can do no harm. A stream is gone once it was sent. Reading and deleting may be repeated
- * after anything. What changes something is repeated only when the first attempt surely changed nothing (429, no
- * connection), or when a second makes no difference: an upload begun in vain is forgotten by ECR, and a manifest put
- * twice is the same manifest. An upload completed twice does make one: the second finds no upload any more.
+ * Whether doing it again can do no harm. A stream is gone once it was sent. Reading, deleting and requests about an
+ * upload that bring no bytes may be repeated after anything. An upload begun in vain is forgotten by ECR, and a manifest
+ * put twice is the same manifest; those are repeated when there was no answer, or when it was a 429.
+ *
+ * A second deletion finds nothing, a second end finds no upload, and a second push finds its tag taken: who sends such
+ * requests compares what was wanted with what there is (`repeated`).
  */
 function mayRepeat({ method, action, body }: OutboundRequest, outcome: Outcome): boolean {
   if (body !== undefined && !Buffer.isBuffer(body)) return false
-  const repeatable = body === undefined && (method === 'GET' || method === 'HEAD' || method === 'DELETE')
+  const repeatable = body === undefined && method !== 'POST'
   if ('answer' in outcome) {
     const { statusCode } = outcome.answer
     return repeatable ? WORTH_ANOTHER_TRY.includes(statusCode) : statusCode === 429

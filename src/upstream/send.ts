@@ -14,7 +14,10 @@ export interface OutboundRequest {
   readonly body?: Readable | Buffer
   /** Ends the request, whether it waits, is being sent or is being answered. */
   readonly signal: AbortSignal
-  /** How long, in milliseconds, the request may wait for its turn and be tried again before an answer begins. */
+  /**
+   * How long, in milliseconds, the request may wait for its turn and be tried again before an answer begins. Infinity:
+   * as long as its signal lets it, also for the answer itself, which otherwise has the time that the connection gives it.
+   */
   readonly patience: number
 }
 
@@ -23,6 +26,8 @@ export interface Answer {
   readonly statusCode: number
   readonly headers: IncomingHttpHeaders
   readonly body: Readable
+  /** An earlier try of the same request may have been carried out, and this answer may be about that. */
+  readonly repeated?: boolean
 }
 
 /**

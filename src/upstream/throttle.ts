@@ -121,7 +121,7 @@ class Bucket {
     this.#admit()
   }
 
-  /** Takes a turn; throws an OciError (429) when it cannot come within `patience` milliseconds. */
+  /** Takes a turn; throws an OciError (429) when it cannot come within `patience` milliseconds, if those are finite. */
   async take(patience: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     this.#refill()
@@ -145,10 +145,12 @@ class Bucket {
         reject(signal.reason as Error)
       }
       // A rest that began later may have made the wait longer than it looked.
-      const timer = setTimeout(() => {
-        leave()
-        reject(this.#refusal())
-      }, patience + TIMER_SLACK)
+      const timer = Number.isFinite(patience)
+        ? setTimeout(() => {
+            leave()
+            reject(this.#refusal())
+          }, patience + TIMER_SLACK)
+        : undefined
       signal.addEventListener('abort', abort, { once: true })
       this.#waiters.add(admit)
       // Never at once: who comes next must not overtake one who was just let through.

@@ -61,6 +61,7 @@ export function connectionError(error: unknown, place: string, action?: EcrActio
   if (TOO_SLOW.includes(code)) {
     return new OciError('UNKNOWN', `${capitalized(place)} did not answer ecr-mirror in time; try again.`, {
       status: 504,
+      retryAfter: 1,
       cause: error,
     })
   }

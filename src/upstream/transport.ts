@@ -32,6 +32,8 @@ export function transport({ upstream, origin, host, dispatcher }: TransportOptio
           headers: { ...headers, host },
           body: body ?? null,
           signal,
+          // Who waits as long as it takes waits for the headers as well.
+          ...(request.patience === Infinity && { headersTimeout: 0 }),
           onInfo: informedAtMost(MAX_INFORMED, upstream),
         }),
         signal,

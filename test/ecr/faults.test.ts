@@ -88,6 +88,14 @@ t.test('a request that is never answered stays open until its sender leaves', as
   )
 })
 
+t.test('an answer that is lost is one to a request that was carried out', async t => {
+  const ecr = await started(t, { loseAnswer: { BatchDeleteImage: 1 } })
+  await t.rejects(ask(ecr, '/v2/a/manifests/1', { method: 'DELETE' }), { code: 'ECONNRESET' })
+  t.same(ecr.tags('a'), [])
+  t.match(ecr.requests[0], { cut: true, aborted: false, status: undefined })
+  t.equal((await ask(ecr, '/v2/a/manifests/1', { method: 'DELETE' })).status, 404)
+})
+
 async function started(t: { teardown: (end: () => unknown) => unknown }, knobs: KnobSettings) {
   const ecr = await startEcr({ knobs })
   t.teardown(() => ecr.close())

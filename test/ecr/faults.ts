@@ -29,9 +29,19 @@ export async function playFaults(exchange: Exchange, knobs: Knobs, action: Actio
     say(exchange, scripted)
     return true
   }
+  if (countDown(knobs.loseAnswer, action)) loseAnswer(exchange)
   if (!countDown(knobs.serverError, action)) return false
   say(exchange, exchange.record.at === 'api' ? SERVER_EXCEPTION : SERVER_ERROR)
   return true
+}
+
+/** Has the connection cut as soon as the answer would begin, when all that was asked for is done. */
+function loseAnswer(exchange: Exchange): void {
+  const { response } = exchange
+  response.writeHead = () => {
+    cut(exchange)
+    return response
+  }
 }
 
 const SERVER_ERROR: ScriptedAnswer = {

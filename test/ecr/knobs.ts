@@ -141,8 +141,12 @@ export interface Knobs {
   quotas: 'off' | 'aws' | PerAction<number>
   /** 429 (in the API: ThrottlingException) above a rate per second, or for the next n. */
   throttle: PerAction<{ rate: number } | { next: number }>
-  /** Milliseconds before an answer begins. */
+  /** Milliseconds before a request is looked at, its body included. */
   latency: PerAction<number>
+  /** Milliseconds between the whole of a request and what is done about it, which is done though its sender leaves. */
+  thinking: PerAction<number>
+  /** The next n requests are carried out, and their connection is cut in place of the answer. */
+  loseAnswer: PerAction<number>
   /** The next n requests are accepted and never answered. */
   hang: PerAction<number>
   /** 1 resets the connection of the next such request, 2 of the one after it. */
@@ -223,6 +227,8 @@ const ECR: Knobs = {
   quotas: 'off',
   throttle: {},
   latency: {},
+  thinking: {},
+  loseAnswer: {},
   hang: {},
   resetConnection: {},
   serverError: {},

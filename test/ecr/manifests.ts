@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Repository, StoredManifest } from './accounts.js'
 import { converted } from './convert.js'
 import { digestOfBytes } from './content.js'
@@ -40,6 +41,7 @@ export async function readManifest(visit: RepositoryVisit, reference: string): P
 export async function putManifest(visit: RepositoryVisit, reference: string): Promise<void> {
   const { knobs, request, registry, name, query } = visit
   const bytes = await readBody(visit, MAX_BYTES)
+  await sleep(knobs.thinking.PutImage ?? 0)
   const created = knobs.createOnPush.some(prefix => name.startsWith(prefix))
   const repository = visit.repository ?? (created ? registry.createRepository(name) : undefined)
   if (!repository) {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Repository, Upload } from './accounts.js'
 import { Spool } from './content.js'
 import { fail, reply, repositoryMissing, urlOf } from './reply.js'
@@ -36,6 +37,7 @@ export async function startUpload(visit: RepositoryVisit): Promise<void> {
   const digest = query.get('digest')
   if (knobs.singlePost && digest !== null) {
     await takeIn(visit, upload)
+    await sleep(knobs.thinking.CompleteLayerUpload ?? 0)
     return complete(visit, repository, upload, digest)
   }
   repository.uploads.set(upload.id, upload)
@@ -51,6 +53,7 @@ export async function patchUpload(visit: RepositoryVisit, id: string): Promise<v
   }
   if (!fits(visit, upload)) return
   await takeIn(visit, upload)
+  await sleep(visit.knobs.thinking.UploadLayerPart ?? 0)
   session(visit, visit.knobs.patchStatus, upload, rangeAfter(visit, upload))
 }
 
@@ -64,6 +67,7 @@ export async function finishUpload(visit: RepositoryVisit, id: string): Promise<
   }
   if (!fits(visit, upload)) return
   await takeIn(visit, upload)
+  await sleep(visit.knobs.thinking.CompleteLayerUpload ?? 0)
   await complete(visit, repository, upload, query.get('digest') ?? '')
 }
 

@@ -43,6 +43,7 @@ export interface MirrorOptions {
   readonly users?: string
   readonly deps?: AppDeps['upstreams']
   readonly logins?: AppDeps['logins']
+  readonly timeLimits?: AppDeps['timeLimits']
   /** The time in milliseconds since 1970, by which the cache goes. */
   readonly now?: () => number
   /** The least severe level that is logged: all by default, which costs memory over many requests. */
@@ -62,7 +63,7 @@ export async function startMirror(t: Test, options: MirrorOptions = {}): Promise
 export async function mirrorOf(
   t: Test,
   ecr: Ecr,
-  { upstream, settings, users, deps, logins, now, logLevel = 'trace' }: MirrorOptions = {},
+  { upstream, settings, users, deps, logins, timeLimits, now, logLevel = 'trace' }: MirrorOptions = {},
 ): Promise<MirrorUnderTest> {
   const directory = t.testdir({
     users: await usersFile(users),
@@ -91,6 +92,7 @@ export async function mirrorOf(
     log,
     ...(deps && { upstreams: deps }),
     ...(logins && { logins }),
+    ...(timeLimits && { timeLimits }),
     ...(now && { now }),
   })
   t.teardown(async () => {

@@ -39,7 +39,7 @@ const TRIES: Record<string, Record<string, number>> = {
   DELETE: { '429': 3, '503': 3, closed: 3, refused: 3 },
   'manifest PUT': { '429': 3, '500': 1, '503': 1, refused: 3, closed: 3, slow: 1 },
   'upload POST': { '429': 3, '500': 1, refused: 3, closed: 3 },
-  'finishing PUT': { '429': 3, '503': 1, refused: 3, closed: 1 },
+  'finishing PUT': { '429': 3, '503': 3, refused: 3, closed: 3 },
   'streamed PATCH': { '429': 1, '503': 1, refused: 1, closed: 1 },
 }
 
@@ -58,6 +58,22 @@ for (const [kind, rows] of Object.entries(TRIES)) {
     })
   }
 }
+
+t.test('an answer says when it may be about an earlier try', async t => {
+  const rows: [string, boolean, ...Parameters<typeof scripted>][] = [
+    ['to the only try', false, answer(404)],
+    ['after a try that was surely in vain', false, answer(429), refused, answer(404)],
+    ['after a try whose answer was lost', true, closed, answer(429), answer(404)],
+    ['after a try that failed on the other side', true, answer(503), answer(404)],
+  ]
+  for (const [what, repeated, ...script] of rows) {
+    const received = await quick(scripted(...script).send)(request({ method: 'DELETE' }))
+    t.equal(received.repeated ?? false, repeated, what)
+  }
+  const lost = scripted(closed, refused, refused)
+  const failure = await quick(lost.send)(request()).catch((error: unknown) => error)
+  t.match(failure, { sent: true }, 'and so does a failure')
+})
 
 t.test('what went wrong at first is not seen by anybody', async t => {
   const { send, given } = scripted(answer(503, 'busy'), closed, answer(200, 'there'))
