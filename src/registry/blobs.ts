@@ -255,7 +255,10 @@ function deletions(app: FastifyInstance, cache: Cache | undefined): void {
     answer: async (request, reply, answer) => {
       await cache?.revoke(request)
       if (answer.statusCode !== 202)
-        throw await refuse(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage')
+        throw await refuse(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage', {
+          code: 'BLOB_UNKNOWN',
+          what: 'such blob',
+        })
       discard(answer.body)
       void reply.code(202).headers(API_VERSION).header('content-length', '0').send()
     },
