@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -62,6 +62,20 @@ class TunnelRefused extends Error {
   }
 }
 
+/**
+ * A request for another protocol is served like any other, as nobody listens to the server's `upgrade` event (RFC 9110,
+ * section 7.8). But Node's parser drops what came behind it in the same read, and takes what comes next, in the middle
+ * of another request perhaps, for a beginning. So the connection ends with the answer unless surely nothing was behind:
+ * when all that was ever read is the head of this request, as from a client that waits for the answer.
+ */
+function mayHaveLostWhatFollows(request: IncomingMessage): boolean {
+  const { headers, rawHeaders, method = '', url = '', httpVersion, socket } = request
+  if (headers.upgrade === undefined) return false
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) return true
+  const fields = rawHeaders.reduce((length, text) => length + text.length + ': '.length, 0)
+  return socket.bytesRead !== `${method} ${url} HTTP/${httpVersion}\r\n\r\n`.length + fields
+}
+
 /** Opens a port. Rejects when it cannot be opened. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { limits, room, onRequest, onParserError, onSlow, onError } = options
@@ -123,6 +137,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   })
   const serve: RequestListener = (request, response) => {
     fresh.delete(request.socket)
+    if (mayHaveLostWhatFollows(request)) response.shouldKeepAlive = false
     connections.get(request.socket)?.add(request, response)
   }
   server.on('request', serve)
