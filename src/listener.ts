@@ -1,10 +1,11 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Certificates } from './certificates.js'
 import type { ConnectionRoom } from './connection-room.js'
 import { Pipeline } from './pipeline.js'
+import { RequestBytes } from './request-bytes.js'
 
 /** Bounds on how long clients may hold something open, in milliseconds. */
 export interface ListenerLimits {
@@ -62,20 +63,6 @@ class TunnelRefused extends Error {
   }
 }
 
-/**
- * A request for another protocol is served like any other, as nobody listens to the server's `upgrade` event (RFC 9110,
- * section 7.8). But Node's parser drops what came behind it in the same read, and takes what comes next, in the middle
- * of another request perhaps, for a beginning. So the connection ends with the answer unless surely nothing was behind:
- * when all that was ever read is the head of this request, as from a client that waits for the answer.
- */
-function mayHaveLostWhatFollows(request: IncomingMessage): boolean {
-  const { headers, rawHeaders, method = '', url = '', httpVersion, socket } = request
-  if (headers.upgrade === undefined) return false
-  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) return true
-  const fields = rawHeaders.reduce((length, text) => length + text.length + ': '.length, 0)
-  return socket.bytesRead !== `${method} ${url} HTTP/${httpVersion}\r\n\r\n`.length + fields
-}
-
 /** Opens a port. Rejects when it cannot be opened. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { limits, room, onRequest, onParserError, onSlow, onError } = options
@@ -111,6 +98,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const sockets = new Set<Socket>()
   /** Those on which no request has come yet, each with when it was opened. */
   const fresh = new Map<Duplex, number>()
+  const bytes = new WeakMap<Duplex, RequestBytes>()
   let retired = false
 
   server.on('connection', (socket: Socket) => {
@@ -129,6 +117,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         onRequest(request, response)
       }),
     )
+    bytes.set(socket, new RequestBytes())
     fresh.set(socket, performance.now())
     socket.once('close', () => {
       connections.delete(socket)
@@ -137,7 +126,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   })
   const serve: RequestListener = (request, response) => {
     fresh.delete(request.socket)
-    if (mayHaveLostWhatFollows(request)) response.shouldKeepAlive = false
+    const isLastRead = bytes.get(request.socket)?.isLastRead(request) ?? false
+    // A request for another protocol is served like any other, as nobody listens to the `upgrade` event (RFC 9110, section
+    // 7.8). But Node's parser drops what came behind it in the same read, and would take what comes next, the middle of
+    // another request perhaps, for a beginning.
+    if (request.headers.upgrade !== undefined && !isLastRead) response.shouldKeepAlive = false
     connections.get(request.socket)?.add(request, response)
   }
   server.on('request', serve)
