@@ -77,6 +77,7 @@ export async function askForBlob(
   exchangeOf(request).share.askUpstream()
   const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
   if ('size' in found) {
+    exchangeOf(request).warning = found.warning
     cache?.record(request, [endpoint.digest])
     return found.size
   }
@@ -109,6 +110,7 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
       if (found && 'statusCode' in found) throw await refuse(found, target, 'GetDownloadUrlForLayer')
       cache.record(request, [endpoint.digest])
       if (!found) return emptyBlob()
+      exchangeOf(request).warning = found.warning
       return openedBlob(found)
     },
   }

@@ -18,6 +18,7 @@ import { refuse } from './refuse.js'
 import { sendBlob } from './send-blob.js'
 import { sendLease } from './send-lease.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
+import { withWarning } from './warning.js'
 import { withoutBody } from './without-body.js'
 
 /** The contract's promise: by then a blob's headers have gone out, or a refusal has. In milliseconds. */
@@ -164,6 +165,7 @@ async function sendStreamed(
     place.upstream.blobs.open(place.upstreamRepository, endpoint.digest, range, signal),
   )
   if ('statusCode' in found) throw await refuse(found, target, 'GetDownloadUrlForLayer')
+  exchangeOf(request).warning = found.warning
   begin(request, reply, 'bypass', found.status, found)
   try {
     await sendBlob(found.body, reply.raw, found.status === 200 ? digestCheck(endpoint.digest) : undefined)
@@ -183,7 +185,7 @@ function begin(
   reply.hijack()
   exchangeOf(request).answeredAfter = reply.elapsedTime
   const headers = {
-    ...blobHeaders(request, result),
+    ...withWarning(blobHeaders(request, result), exchangeOf(request)),
     'content-length': String(last - first + 1),
     ...(status === 206 && { 'content-range': `bytes ${first}-${last}/${size}` }),
   }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Repository } from '../oci/reference.js'
 import { OciError, type OciErrorCode } from '../oci/error.js'
 import { arnsIn } from './arn.js'
+import { namesTheFarSide } from './far-side-words.js'
 import { requestIdOf } from './headers.js'
 import { readBody } from './read-body.js'
 import { retryAfterOf } from './retry-after.js'
@@ -124,13 +125,6 @@ function clientsBusiness(answer: Answer, request: RefusedRequest, text: string):
     'UNSUPPORTED',
     `The upstream "${upstream}" refused this request (${action}, status ${status}).`,
     { status },
-  )
-}
-
-/** Nothing of AWS's addresses and identities leaves the mirror. */
-function namesTheFarSide(text: string): boolean {
-  return /amazonaws|amazonwebservices|\.on\.aws|sgov\.gov|c2s\.ic\.gov|hci\.ic\.gov|adc-e\.uk|cloudfront\.net|arn:aws|X-Amz-/i.test(
-    text,
   )
 }
 
