@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { Certificates } from './certificates.js'
 import type { ConnectionRoom } from './connection-room.js'
 import { Pipeline } from './pipeline.js'
+import { RequestBytes } from './request-bytes.js'
 
 /** Bounds on how long clients may hold something open, in milliseconds. */
 export interface ListenerLimits {
@@ -106,6 +107,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const sockets = new Set<Socket>()
   /** Those on which no request has come yet, each with when it was opened. */
   const fresh = new Map<Duplex, number>()
+  const bytes = new WeakMap<Duplex, RequestBytes>()
   let retired = false
 
   server.on('connection', (socket: Socket) => {
@@ -124,6 +126,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         onRequest(request, response)
       }),
     )
+    bytes.set(socket, new RequestBytes())
     fresh.set(socket, performance.now())
     socket.once('close', () => {
       connections.delete(socket)
@@ -132,6 +135,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   })
   const serve: RequestListener = (request, response) => {
     fresh.delete(request.socket)
+    const isLastRead = bytes.get(request.socket)?.isLastRead(request) ?? false
+    // A request for another protocol is served like any other, as nobody listens to the `upgrade` event (RFC 9110, section
+    // 7.8). But Node's parser drops what came behind it in the same read, and would take what comes next, the middle of
+    // another request perhaps, for a beginning.
+    if (request.headers.upgrade !== undefined && !isLastRead) response.shouldKeepAlive = false
     connections.get(request.socket)?.add(request, response)
   }
   server.on('request', serve)

@@ -7,6 +7,7 @@ import { createPasswordCheck } from './access/password-check.js'
 import { createPolicy } from './access/policy.js'
 import { mergeUsers, type Users } from './access/users.js'
 import { ConfigError } from './config/config-error.js'
+import { hiddenNames } from './config/hidden-names.js'
 import type { Config } from './config/schema.js'
 import type { Rules } from './registry/exchange.js'
 import { createUpstream, type Upstream, type UpstreamDeps } from './upstream/upstream.js'
@@ -34,7 +35,7 @@ export async function makeRules(config: Config, deps: UpstreamDeps, logins: Logi
     upstreams: createUpstreamTable(upstreams),
     trustedProxies: createAddressSet(config.trustedProxies),
   }
-  return { rules, upstreams, warnings }
+  return { rules, upstreams, warnings: [...hiddenNames(config), ...warnings] }
 }
 
 /** Everybody who can log in, with warnings for the log. Throws a ConfigError when the users file cannot be used. */

@@ -5,6 +5,7 @@ import { checkClock } from '../check/clock.js'
 import { checkConfig, type CheckedConfig } from '../check/config.js'
 import type { Finding } from '../check/finding.js'
 import { checkListeners } from '../check/listeners.js'
+import { checkNames } from '../check/names.js'
 import { checkPasswordsOnTheWay } from '../check/passwords-on-the-way.js'
 import { asJson, asText, isWell } from '../check/report.js'
 import { checkUpstreams } from '../check/upstreams.js'
@@ -50,6 +51,7 @@ async function checkAll({ config, nobody }: CheckedConfig, image: ImageName | un
   ])
   return [
     ...users,
+    ...checkNames(config),
     checkPasswordsOnTheWay(config),
     ...upstreams.findings,
     checkClock(upstreams.clocks),

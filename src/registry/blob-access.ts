@@ -104,6 +104,7 @@ async function askUpstreamForBlob(
   const { endpoint, place } = target
   const found = await place.upstream.blobs.stat(place.upstreamRepository, endpoint.digest, signal)
   if ('size' in found) {
+    exchangeOf(request).warning = found.warning
     cache?.record(request, [endpoint.digest])
     return found.size
   }
@@ -139,6 +140,7 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
       if (found && 'statusCode' in found) throw await refuse(found, target, 'GetDownloadUrlForLayer')
       cache.record(request, [endpoint.digest])
       if (!found) return emptyBlob()
+      exchangeOf(request).warning = found.warning
       return openedBlob(found)
     },
   }

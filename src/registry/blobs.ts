@@ -19,6 +19,7 @@ import { refuse } from './refuse.js'
 import { sendBlob } from './send-blob.js'
 import { sendLease } from './send-lease.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
+import { withWarning } from './warning.js'
 import { withoutBody } from './without-body.js'
 
 /**
@@ -162,6 +163,7 @@ async function sendStreamed(
     place.upstream.blobs.open(place.upstreamRepository, endpoint.digest, range, signal),
   )
   if ('statusCode' in found) throw await refuse(found, target, 'GetDownloadUrlForLayer')
+  exchangeOf(request).warning = found.warning
   begin(request, reply, 'bypass', found.status, found)
   try {
     await sendBlob(found.body, reply.raw, found.status === 200 ? digestCheck(endpoint.digest) : undefined)
@@ -181,7 +183,7 @@ function begin(
   reply.hijack()
   exchangeOf(request).answeredAfter = reply.elapsedTime
   const headers = {
-    ...blobHeaders(request, result),
+    ...withWarning(blobHeaders(request, result), exchangeOf(request)),
     'content-length': String(last - first + 1),
     ...(status === 206 && { 'content-range': `bytes ${first}-${last}/${size}` }),
   }
@@ -247,7 +249,10 @@ function deletions(app: FastifyInstance, cache: Cache | undefined): void {
     answer: async (request, reply, answer) => {
       await cache?.revoke(request)
       if (answer.statusCode !== 202)
-        throw await refuse(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage')
+        throw await refuse(answer, repositoryTarget(request, 'blob'), 'BatchDeleteImage', {
+          code: 'BLOB_UNKNOWN',
+          what: 'such blob',
+        })
       discard(answer.body)
       void reply.code(202).headers(API_VERSION).header('content-length', '0').send()
     },

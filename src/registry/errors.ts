@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { EndpointKind } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
 import { ClientGone } from './client-gone.js'
 import { drain } from './drain.js'
@@ -64,10 +65,27 @@ function write(error: unknown, request: FastifyRequest, reply: FastifyReply): vo
     .code(answer.status)
     .headers(API_VERSION)
     .headers(answer.headers)
+    .headers(answer.status === 404 ? whoWasAsked(request) : {})
     .headers(answer.retryAfter === undefined ? {} : { 'retry-after': String(answer.retryAfter) })
     .header('content-type', 'application/json')
     .send(Buffer.from(answer.toBody()))
 }
+
+/**
+ * Of what is missing at an upstream that the first path segment named: whose it would have been, since its own words, to
+ * be passed on as they are, do not tell (distribution-spec, "Warnings"). A HEAD is silent: a push begins with many that
+ * are answered 404, and clients print each warning.
+ */
+function whoWasAsked(request: FastifyRequest): Record<string, string> {
+  const target = knownExchange(request)?.target
+  if (!target?.upstream || request.method === 'HEAD') return {}
+  const { segment, upstream, endpoint } = target
+  if (segment !== upstream.name || !NAMED_IN_WARNING.includes(endpoint.kind)) return {}
+  const text = `the name begins with ${segment}, so the upstream ${upstream.name} was asked, and no other registry`
+  return { warning: `299 - "ecr-mirror: ${text}"` }
+}
+
+const NAMED_IN_WARNING: readonly EndpointKind[] = ['manifest', 'tags', 'uploads']
 
 /** Makes errors answers: of handlers and hooks, of the router, and of paths that are no endpoint. */
 export function errors(app: FastifyInstance): void {

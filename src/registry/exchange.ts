@@ -43,6 +43,8 @@ export interface Exchange {
   problem: string | undefined
   /** Bytes of the content that a client pushed, once it was taken. */
   pushed: number | undefined
+  /** What the upstream warned of in its last answer that was no refusal, as the value of a Warning header. */
+  warning: string | undefined
   /** What the upstream took, in milliseconds, and its own id of the request; for the log. */
   upstream: { ms: number; status: number; requestId: string | undefined } | undefined
 }
@@ -72,6 +74,7 @@ export function beginExchange(
     answeredAfter: undefined,
     problem: undefined,
     pushed: undefined,
+    warning: undefined,
     upstream: undefined,
   }
   exchanges.set(request.raw, exchange)

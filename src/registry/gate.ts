@@ -29,6 +29,28 @@ const SINGLE = new Set([
 ])
 
 /**
+ * Fields that decide what a request means or who sends it, besides all of content. Named by Connection, they are for the
+ * next hop alone, which would have them read by one of two readers and not by the other (RFC 9110, section 7.6.1: a
+ * sender must not name a field that is meant for all recipients).
+ */
+const FOR_ALL_RECIPIENTS = new Set([
+  'accept',
+  'authorization',
+  'cache-control',
+  'expect',
+  'host',
+  'if-range',
+  'range',
+  'traceparent',
+  'transfer-encoding',
+  'via',
+  'x-forwarded-for',
+])
+
+/** RFC 9110, section 5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
+/**
  * Refuses what Node's parser accepts and another reader may read differently: the ground that request smuggling
  * grows on (RFC 9112, sections 3.2, 6 and 11.2). Undefined when there is nothing to refuse.
  */
@@ -46,8 +68,10 @@ export function refusalOf(request: RawRequest): OciError | undefined {
       name = value.toLowerCase()
       continue
     }
-    if (name === 'connection' && !/^(close|keep-alive)$/i.test(value)) {
-      return badRequest('The Connection header may only be close or keep-alive.')
+    if (name === 'connection' && !hasOnlyHopByHop(value)) {
+      return badRequest(
+        'The Connection header names a field that is meant for all recipients, or is malformed.',
+      )
     }
     if (name === 'via' && value.includes(INSTANCE)) {
       return badRequest('This request is one of the mirror itself: an upstream leads back to it.', 508)
@@ -60,6 +84,20 @@ export function refusalOf(request: RawRequest): OciError | undefined {
   if ((single.get('expect') ?? CONTINUE).toLowerCase() !== CONTINUE)
     return badRequest('The only expectation that is met is 100-continue.', 417)
   return refusalOfFraming(request, single.get('transfer-encoding'), single.get('content-length'))
+}
+
+/**
+ * Whether a Connection header asks for nothing but what is between two hops: to close, to keep alive, or to have fields
+ * dropped that are never passed on anyway (TE, Keep-Alive, HTTP2-Settings). A server that does not want another
+ * protocol goes on as if Upgrade were not there (RFC 9110, section 7.8). What of the fields goes upstream is listed in
+ * `outboundHeaders`.
+ */
+function hasOnlyHopByHop(connection: string): boolean {
+  return connection.split(',').every(element => {
+    const option = element.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase()
+    if (option === '') return true
+    return TOKEN.test(option) && !option.startsWith('content-') && !FOR_ALL_RECIPIENTS.has(option)
+  })
 }
 
 function refusalOfFraming(

@@ -19,29 +19,40 @@ import type { Target } from './target.js'
 const MAX_LISTING = 8 * 1024 * 1024
 
 /** ECR refuses to list more at once (`maxResults` of ListImages); the specification lets a registry give fewer. */
-const MAX_PAGE = 1000
+export const MAX_PAGE = 1000
 
-/** What to ask an upstream for a listing. */
+/** What to ask an upstream for a listing; `query` begins with its mark. */
 export function listing(
   request: FastifyRequest,
   upstream: Upstream,
   action: EcrAction,
   endpoint: Endpoint,
+  query = queryIn(endpoint),
 ): Forwarding {
-  const query = queryOf(endpoint)
   return {
     upstream,
     action,
     method: 'GET',
-    path: pathOf(endpoint) + (query && `?${query}`),
+    path: pathOf(endpoint) + query,
     headers: outboundHeaders(request.headers, ['accept']),
     patience: PATIENCE.read,
   }
 }
 
-/** A page that ECR gives: of at most a thousand entries, and of one where none are wanted. */
-export function withinPage<E extends Paging>(endpoint: E): E {
-  return endpoint.n === undefined ? endpoint : { ...endpoint, n: Math.min(Math.max(endpoint.n, 1), MAX_PAGE) }
+function queryIn(endpoint: Endpoint): string {
+  const query = queryOf(endpoint)
+  return query && `?${query}`
+}
+
+/**
+ * The page to ask ECR for, which has at most a thousand entries and at least one. The first entries in order can only be
+ * told from as many as there are.
+ */
+export function askedPage<E extends Paging>(endpoint: E): E {
+  const { n, last } = endpoint
+  if (n === undefined) return endpoint
+  if (n === 0) return { ...endpoint, n: 1 }
+  return { ...endpoint, n: last === undefined ? MAX_PAGE : Math.min(n, MAX_PAGE) }
 }
 
 /** The JSON of a listing. Throws the upstream's refusal, or 502 for what is no such listing. */

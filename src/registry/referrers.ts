@@ -12,6 +12,7 @@ import { inTime } from './in-time.js'
 import { listing, nextQuery, readListing } from './listing.js'
 import { sendTimed } from './send-timed.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
+import { withWarning } from './warning.js'
 
 const INDEX = 'application/vnd.oci.image.index.v1+json'
 
@@ -94,8 +95,12 @@ function sendReferrers(
   const { endpoint } = repositoryTarget(request, 'referrers')
   return reply
     .headers(API_VERSION)
-    .headers(answer.headers)
-    .headers(result === 'stale' ? STALE_WARNING : {})
+    .headers(
+      withWarning(
+        { ...answer.headers, ...(result === 'stale' && STALE_WARNING) },
+        { warning: answer.headers.warning },
+      ),
+    )
     .headers(answer.next === undefined ? {} : { link: `<${pathOf(endpoint)}${answer.next}>; rel="next"` })
     .header('content-type', INDEX)
     .header('x-cache', result)

@@ -1,5 +1,5 @@
 import type { OciError } from '../oci/error.js'
-import { refusalOf } from '../upstream/dialect.js'
+import { refusalOf, type Missing } from '../upstream/dialect.js'
 import type { EcrAction } from '../upstream/ecr-action.js'
 import type { Answer } from '../upstream/send.js'
 import type { Place } from './target.js'
@@ -9,6 +9,12 @@ export function refuse(
   answer: Answer,
   { place }: { readonly place: Place },
   action: EcrAction,
+  missing?: Missing,
 ): Promise<OciError> {
-  return refusalOf(answer, { action, upstream: place.upstream.name, repository: place.upstreamRepository })
+  return refusalOf(answer, {
+    action,
+    upstream: place.upstream.name,
+    repository: place.upstreamRepository,
+    ...(missing && { missing }),
+  })
 }

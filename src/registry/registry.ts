@@ -23,6 +23,7 @@ import type { RequestBudgets } from './request-share.js'
 import { resolveTarget, unknownUpload, type Target } from './target.js'
 import { ownerOf, type UploadSessions } from './upload-session.js'
 import { uploads } from './uploads.js'
+import { warnings } from './warning.js'
 
 export interface RegistryOptions {
   /** The rules in force, asked for once a request, which goes by them until it is over. */
@@ -51,6 +52,7 @@ export function registry(
     done()
   })
 
+  warnings(app)
   gate(app)
   admission(app, budgets)
   app.addHook('onRequest', async (request, reply) => {

@@ -1,6 +1,7 @@
 import { requestIdOf } from '../upstream/headers.js'
 import type { Answer, OutboundRequest } from '../upstream/send.js'
 import type { Upstream } from '../upstream/upstream.js'
+import { warningsIn } from '../upstream/warnings.js'
 import type { Exchange } from './exchange.js'
 
 /** Sends a request upstream, if that is not too much now, and notes what it took, for the access line. */
@@ -17,5 +18,6 @@ export async function sendTimed(
     status: answer.statusCode,
     requestId: requestIdOf(answer.headers),
   }
+  if (answer.statusCode < 400) exchange.warning = warningsIn(answer.headers.warning)
   return answer
 }

@@ -19,11 +19,14 @@ import type { RedirectRules } from './redirect-rules.js'
 import type { Answer, Send } from './send.js'
 import { ConnectionFailure, connectionError } from './transport-error.js'
 import { pause } from './pause.js'
+import { warningsIn } from './warnings.js'
 
 export type { BlobBody } from './blob-body.js'
 
 /** An open blob, and the way to more of it. */
 export interface OpenBlob extends BlobBody {
+  /** What the registry warned of, as the value of a Warning header. */
+  readonly warning: string | undefined
   /**
    * Another range from the same place, without asking the registry anew where that is. Throws an OciError when there
    * is nothing to be had there any more; then the blob is to be opened anew.
@@ -43,12 +46,15 @@ export interface BlobSource {
     range: ByteRange | undefined,
     signal: AbortSignal,
   ): Promise<OpenBlob | Answer>
-  /** A blob's size in bytes, or the registry's refusal. */
-  stat(
-    repository: Repository,
-    digest: Digest,
-    signal: AbortSignal,
-  ): Promise<{ readonly size: number } | Answer>
+  /** What is known of a blob without its bytes, or the registry's refusal. */
+  stat(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobStat | Answer>
+}
+
+export interface BlobStat {
+  /** In bytes. */
+  readonly size: number
+  /** What the registry warned of, as the value of a Warning header. */
+  readonly warning: string | undefined
 }
 
 export interface BlobSourceOptions {
@@ -104,13 +110,14 @@ export function createBlobSource({
       // Each try asks the registry anew, since what a redirect was signed with may have expired.
       const answer = await ask(range, signal, Math.max(0, giveUpAt - clock.now()))
       const target = redirectOf(answer, origin)
+      const warning = warningsIn(answer.headers.warning)
       if (!target) {
         if (!isBlob(answer)) return unlessUnsatisfiable(answer)
-        return checked(openAt(answer, range, readServed), digest)
+        return checked(openAt(answer, range, readServed, warning), digest)
       }
       const stored = await readStored(target, headers, signal)
       if (!(stored instanceof StorageFailure))
-        return checked(openAt(stored.answer, range, readAt(stored.url)), digest)
+        return checked(openAt(stored.answer, range, readAt(stored.url), warning), digest)
       const wait = stored.refused ? 0 : random() * backoff * 2 ** tries
       const further = stored.refused ? 1 : FURTHER_TRIES
       if (tries >= further || clock.now() + wait > giveUpAt) throw stored.error
@@ -129,9 +136,15 @@ export function createBlobSource({
 
   type ReadMore = (range: ByteRange, signal: AbortSignal) => Promise<Answer>
 
-  function openAt(answer: Answer, range: ByteRange | undefined, readMore: ReadMore): OpenBlob {
+  function openAt(
+    answer: Answer,
+    range: ByteRange | undefined,
+    readMore: ReadMore,
+    warning?: string,
+  ): OpenBlob {
     return {
       ...blobBodyOf(answer, range),
+      warning,
       again: async (another, signal) => openAt(await readMore(another, signal), another, readMore),
     }
   }
@@ -223,7 +236,7 @@ export function createBlobSource({
       const size = redirected ? undefined : contentLengthOf(answer)
       if (size === undefined) return sizeByRange(repository, digest, signal)
       if (!fitsSize(digest, size)) throw somethingElse()
-      return { size }
+      return { size, warning: warningsIn(answer.headers.warning) }
     },
   }
 
@@ -232,17 +245,17 @@ export function createBlobSource({
     repository: Repository,
     digest: Digest,
     signal: AbortSignal,
-  ): Promise<{ readonly size: number } | Answer> {
+  ): Promise<BlobStat | Answer> {
     try {
       const opened = await open(repository, digest, { first: 0, last: 0 }, signal)
       if ('statusCode' in opened) return opened
       discard(opened.body)
-      return { size: opened.size }
+      return opened
     } catch (error) {
       // Nothing has no first byte.
       if (!(error instanceof RangeNotSatisfiable) || error.size === undefined) throw error
       if (!fitsSize(digest, error.size)) throw somethingElse()
-      return { size: error.size }
+      return { size: error.size, warning: undefined }
     }
   }
 }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Repository } from '../oci/reference.js'
 import { OciError, type OciErrorCode } from '../oci/error.js'
 import { arnsIn } from './arn.js'
+import { namesTheFarSide } from './far-side-words.js'
 import { requestIdOf } from './headers.js'
 import { readBody } from './read-body.js'
 import { retryAfterOf } from './retry-after.js'
@@ -14,6 +15,15 @@ export interface RefusedRequest {
   /** The upstream's name in the configuration. */
   readonly upstream: string
   readonly repository: Repository | undefined
+  /** What a 404 without an OCI error says is missing, where that does not follow from the action. */
+  readonly missing?: Missing
+}
+
+/** A missing thing: its error code, and its name in a sentence. */
+export interface Missing {
+  readonly code: OciErrorCode
+  /** Stands behind "has no". */
+  readonly what: string
 }
 
 /** RFC 5842, section 7.2: what the gate answers to a request of this mirror's own. */
@@ -79,40 +89,42 @@ export function ociErrorIn(text: string): { readonly code: string; readonly mess
   }
 }
 
-const DEFAULT_CODE: Partial<Record<EcrAction, OciErrorCode>> = {
-  BatchCheckLayerAvailability: 'BLOB_UNKNOWN',
-  GetDownloadUrlForLayer: 'BLOB_UNKNOWN',
-  BatchGetImage: 'MANIFEST_UNKNOWN',
-  BatchDeleteImage: 'MANIFEST_UNKNOWN',
-  UploadLayerPart: 'BLOB_UPLOAD_UNKNOWN',
-  CompleteLayerUpload: 'BLOB_UPLOAD_UNKNOWN',
+/** What a 404 without an OCI error says is missing, by what was asked. */
+const MISSING: Readonly<Record<EcrAction, Missing>> = {
+  GetAuthorizationToken: { code: 'UNSUPPORTED', what: 'such endpoint' },
+  BatchCheckLayerAvailability: { code: 'BLOB_UNKNOWN', what: 'such blob' },
+  GetDownloadUrlForLayer: { code: 'BLOB_UNKNOWN', what: 'such blob' },
+  BatchGetImage: { code: 'MANIFEST_UNKNOWN', what: 'such manifest' },
+  BatchDeleteImage: { code: 'MANIFEST_UNKNOWN', what: 'such manifest' },
+  InitiateLayerUpload: { code: 'NAME_UNKNOWN', what: 'such repository' },
+  UploadLayerPart: { code: 'BLOB_UPLOAD_UNKNOWN', what: 'such upload' },
+  CompleteLayerUpload: { code: 'BLOB_UPLOAD_UNKNOWN', what: 'such upload' },
+  PutImage: { code: 'NAME_UNKNOWN', what: 'such repository' },
+  ListImages: { code: 'NAME_UNKNOWN', what: 'such repository' },
+  // By its route an old registry knows no such endpoint, and clients look for the tag then (distribution-spec,
+  // "Unavailable Referrers API"); NAME_UNKNOWN would keep oras-go from that (Repository.referrersPageByAPI).
+  ListImageReferrers: { code: 'UNSUPPORTED', what: 'referrers API' },
+  // The specification has no catalog, so it is the endpoint that is missing.
+  DescribeRepositories: { code: 'UNSUPPORTED', what: 'catalog' },
 }
 
 /** A missing image, an immutable tag, a bad manifest: the upstream's words, if they are an OCI error of its. */
-function clientsBusiness(answer: Answer, { action, repository }: RefusedRequest, text: string): OciError {
+function clientsBusiness(answer: Answer, request: RefusedRequest, text: string): OciError {
+  const { action, upstream, repository } = request
   const status = answer.statusCode
   const own = ociErrorIn(text)
   if (own && !namesTheFarSide(text)) {
     return new OciError('UNKNOWN', own.message, { status, body: text })
   }
   if (status === 404) {
-    const code = DEFAULT_CODE[action] ?? 'NAME_UNKNOWN'
-    return new OciError(
-      code,
-      `The upstream registry has no such ${code === 'NAME_UNKNOWN' ? 'repository' : 'content'} in ${repository ?? 'it'}.`,
-    )
+    const { code, what } = request.missing ?? MISSING[action]
+    const where = repository === undefined ? '' : ` for ${repository}`
+    return new OciError(code, `The upstream "${upstream}" has no ${what}${where}.`, { status })
   }
   return new OciError(
     'UNSUPPORTED',
-    `The upstream registry refused this request (${action}, status ${status}).`,
+    `The upstream "${upstream}" refused this request (${action}, status ${status}).`,
     { status },
-  )
-}
-
-/** Nothing of AWS's addresses and identities leaves the mirror. */
-function namesTheFarSide(text: string): boolean {
-  return /amazonaws|amazonwebservices|\.on\.aws|sgov\.gov|c2s\.ic\.gov|hci\.ic\.gov|adc-e\.uk|cloudfront\.net|arn:aws|X-Amz-/i.test(
-    text,
   )
 }
 

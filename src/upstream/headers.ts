@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { INSTANCE, VERSION } from '../version.js'
 import { retryAfterOf } from './retry-after.js'
+import { warningsIn } from './warnings.js'
 
 /** What of a client's request headers an upstream may see. Everything else stays here, credentials first of all. */
 export type RequestHeader = 'accept' | 'content-length' | 'content-range' | 'content-type' | 'range'
 
 /** What of an upstream's reply headers a client may see; what else it needs, the mirror writes itself. */
-const RESPONSE_HEADERS = ['oci-filters-applied', 'oci-subject', 'oci-tag', 'retry-after', 'warning'] as const
+const RESPONSE_HEADERS = ['oci-filters-applied', 'oci-subject', 'oci-tag', 'retry-after'] as const
 
 /** Header values that are safe to send on: printable, at most 16 KiB. */
 const SAFE_VALUE = /^[\x20-\x7e\t]{0,16384}$/
@@ -34,6 +35,8 @@ export function passedOn(answer: IncomingHttpHeaders): Record<string, string> {
   const after = retryAfterOf(answer)
   if (after === undefined) delete passed['retry-after']
   else passed['retry-after'] = String(after / 1000)
+  const warning = warningsIn(answer.warning)
+  if (warning !== undefined) passed.warning = warning
   return passed
 }
 

@@ -1,5 +1,6 @@
 import { OciError } from '../oci/error.js'
 import { parseRepository, type Repository } from '../oci/reference.js'
+import { parseEcrHost } from './ecr-host.js'
 import type { Upstream, UpstreamSettings } from './upstream.js'
 
 /** What of an upstream the table goes by. */
@@ -62,11 +63,12 @@ export function createUpstreamTable<U extends Selectable>(upstreams: readonly U[
 
   function selectBySegment(name: Repository): Selection<U> | OciError | undefined {
     const slash = name.indexOf('/')
-    if (slash < 0) return undefined
-    const segment = name.slice(0, slash)
+    const segment = slash < 0 ? name : name.slice(0, slash)
     const upstream = names.get(segment) ?? hosts.get(segment)
-    if (upstream) return { upstream, repository: parseRepository(name.slice(slash + 1)), segment }
-    return looksLikeHost(segment) ? unknownRegistry() : undefined
+    if (upstream && slash >= 0)
+      return { upstream, repository: parseRepository(name.slice(slash + 1)), segment }
+    // Only what can be nothing but a registry of ECR; ghcr.io/app may well be a repository.
+    return !upstream && parseEcrHost(segment) ? unknownRegistry() : undefined
   }
 
   function selectDefault(name: Repository | undefined): Selection<U> | OciError {
@@ -117,11 +119,6 @@ function tableOf<U extends Selectable>(
 
 function unknownRegistry(): OciError {
   return new OciError('NAME_UNKNOWN', 'This mirror does not serve that registry.')
-}
-
-/** Docker's rule for what of an image name is a registry: a dot or a port in it, or `localhost`. */
-function looksLikeHost(segment: string): boolean {
-  return segment.includes('.') || segment.includes(':') || segment === 'localhost'
 }
 
 function withoutDefaultPort(host: string): string {

@@ -210,7 +210,7 @@ t.test('an image can be given to try with', async t => {
   isWrong(t, await check('--image', 'library/app:2.0'), /redirect of main: .* --image/)
   isWrong(
     t,
-    await check('--image', 'other.example/app:2.0'),
+    await check('--image', '999999999999.dkr.ecr.us-east-1.amazonaws.com/app:2.0'),
     /image: This mirror does not serve that registry/,
   )
   t.match(await check('--image', 'No/Name'), { code: 2, err: /is no image/ })
@@ -236,6 +236,24 @@ t.test('upstreams that share credentials and a region share an identity and a to
     /^✓ identity of main, other: .*\n✓ token of main, other: .*\n✓ upstream main: .*\n- redirect of main: .*\n✓ upstream other: /m,
   )
   t.equal(ecr.count({ action: 'GetAuthorizationToken' }), 1)
+})
+
+t.test('names: upstreams that hide repositories of the default registry are a warning', async t => {
+  const accounts = [
+    { account: '123456789012', region: 'us-east-1' },
+    { account: '210987654321', region: 'us-east-1' },
+  ]
+  const { ecr, check, configFile } = await start(t, { ecr: { accounts } })
+  t.notMatch((await check()).out, /names:/)
+  const {
+    upstreams: [first],
+    ...rest
+  } = JSON.parse(readFileSync(configFile, 'utf8')) as { upstreams: [object] }
+  const team = { ...first, name: 'team', host: ecr.hostOf({ account: '210987654321' }) }
+  writeFileSync(configFile, JSON.stringify({ ...rest, upstreams: [{ ...first, default: true }, team] }))
+  const { code, out } = await check()
+  t.equal(code, 0, out)
+  t.match(out, /^! names: .*begin with main\/, team\/ are hidden.* as main\/main\/app/m)
 })
 
 t.test('a configuration that is wrong: each line, and nothing else is tried', async t => {

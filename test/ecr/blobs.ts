@@ -36,6 +36,7 @@ export async function readBlob(visit: RepositoryVisit, digest: string): Promise<
     knobs.s3,
     {
       'Docker-Distribution-Api-Version': 'registry/2.0',
+      ...(knobs.warnings.length > 0 && { Warning: knobs.warnings.join(', ') }),
       'Content-Type': 'application/octet-stream',
       ...(knobs.digestOnGetBlob && { 'Docker-Content-Digest': digest }),
     },

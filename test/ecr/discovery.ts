@@ -49,7 +49,10 @@ function listing(
   }
   const ordered = knobs.tags.sorted
     ? names.sort(byCode)
-    : names.sort((a, b) => byCode(scrambled(a), scrambled(b)))
+    : names
+        .map(name => ({ name, key: scrambled(name) }))
+        .sort((a, b) => byCode(a.key, b.key))
+        .map(({ name }) => name)
   const last = query.get('last')
   const start = last === null ? 0 : knobs.tags.last === 'opaque' ? offsetIn(last) : placeAfter(ordered, last)
   if (start === undefined) {

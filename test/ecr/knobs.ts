@@ -100,6 +100,8 @@ export interface Knobs {
   digestOnPutManifest: boolean
   digestOnGetBlob: boolean
   sizesHeader: boolean
+  /** Warning headers of every answer of the registry that is no refusal (distribution-spec, "Warnings"). */
+  warnings: string[]
   blobHeadContentType: string
   manifestTooLargeStatus: number
   /** POST ?digest= with the blob in it. */
@@ -183,6 +185,7 @@ const ECR: Knobs = {
   digestOnPutManifest: true,
   digestOnGetBlob: false,
   sizesHeader: true,
+  warnings: [],
   blobHeadContentType: 'application/vnd.docker.container.image.v1+json',
   manifestTooLargeStatus: 405,
   singlePost: false,

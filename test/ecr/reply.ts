@@ -14,6 +14,7 @@ export function reply(
   response.writeHead(status, {
     'Docker-Distribution-Api-Version': 'registry/2.0',
     ...(knobs.sizesHeader && { Sizes: '' }),
+    ...(status < 400 && knobs.warnings.length > 0 && { Warning: knobs.warnings }),
     ...headers,
     ...(status !== 204 && { 'Content-Length': headers['Content-Length'] ?? Buffer.byteLength(body) }),
   })

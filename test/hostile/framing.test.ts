@@ -27,7 +27,7 @@ t.test('r01: nothing behind a request that the gate refuses is carried out', asy
   for (const refused of [
     get('a', 'Content-Length: 5\r\n') + 'layer',
     get('a', 'Host: other\r\n'),
-    get('a', 'Connection: upgrade\r\n'),
+    get('a', 'Connection: upgrade, authorization\r\nUpgrade: h2c\r\n'),
     get('a', 'Expect: more\r\n'),
     `POST /v2/team/app/blobs/uploads/ HTTP/1.1\r\n${HEAD}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
   ]) {

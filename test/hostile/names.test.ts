@@ -57,6 +57,13 @@ function isTag(text: string): boolean {
   return text.length >= 1 && text.length <= 128 && among(WORD, text[0]!) && among(`${WORD}.-`, text)
 }
 
+/** Whether a first segment can be nothing but a registry of ECR, here one that the mirror does not have. */
+function isRegistryOfEcr(segment: string): boolean {
+  const [account = '', ...labels] = segment.split('.')
+  const isPrivate = account.length === 12 && among(DIGITS, account) && labels.join('.').startsWith('dkr')
+  return isPrivate || segment === 'public.ecr.aws' || segment === 'ecr-public.aws.com'
+}
+
 /** What the far side has to be asked, or undefined for what goes nowhere. */
 function forwarded({ method, endpoint, name, reference }: Attack): string | undefined {
   const isReference =
@@ -68,7 +75,7 @@ function forwarded({ method, endpoint, name, reference }: Attack): string | unde
   if (!isName(name) || !isReference) return undefined
   const [first = '', ...rest] = name.split('/')
   const isSegment = rest.length > 0 && first === 'main'
-  if (rest.length > 0 && (first.includes('.') || first === 'localhost')) return undefined
+  if (isRegistryOfEcr(first)) return undefined
   return `${method} ${pathOf(endpoint, isSegment ? rest.join('/') : name, reference)}`
 }
 
@@ -95,6 +102,10 @@ const NAMES = [
   'a..b',
   'a.b',
   'a.b/c',
+  'ghcr.io/a/b',
+  'public.ecr.aws/a',
+  '999999999999.dkr.ecr.us-east-1.amazonaws.com/a',
+  '999999999999.dkr-ecr.us-east-1.on.aws/a',
   'localhost/a',
   'localhost',
   'a___b',

@@ -145,3 +145,51 @@ t.test('pages are asked for one by one, under paths of the mirror', async t => {
   t.equal((await list('?last=token&n=1')).headers.get('x-cache'), 'miss')
   t.match(ecr.requests.at(-1)!.url, /n=1&last=token$/)
 })
+
+t.test('a registry without referrers answers 404 in words by which clients look for the tag', async t => {
+  const { ecr, subject, list, fetch } = await start(t)
+  for (const body of ['404 page not found\n', '<html><h1>404 Not Found</h1></html>', '']) {
+    ecr.knobs.answer.ListImageReferrers = [
+      { status: 404, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body },
+    ]
+    const answer = await list()
+    t.equal(answer.status, 404)
+    // oras-go takes NAME_UNKNOWN for a missing repository and gives up; any other 404 has it look for the tag.
+    const [error] = (await answer.json()).errors
+    t.equal(error.code, 'UNSUPPORTED')
+    t.match(error.message, /"main" has no referrers API/)
+  }
+  // The index that stands in for the API, under the tag that the specification gives it.
+  const tag = subject.replace(':', '-')
+  const index = { schemaVersion: 2, mediaType: INDEX, manifests: [] }
+  ecr.putManifest('team/app', tag, index, { mediaType: INDEX })
+  t.equal((await fetch(`/v2/team/app/manifests/${tag}`)).status, 200)
+})
+
+t.test('a repository that the registry itself says is missing stays NAME_UNKNOWN', async t => {
+  const { ecr, fetch } = await start(t)
+  const missing = await fetch(`/v2/team/none/referrers/sha256:${'a'.repeat(64)}`)
+  t.equal(missing.status, 404)
+  t.equal((await missing.json()).errors[0].code, 'NAME_UNKNOWN')
+  t.equal(asked(ecr), 1)
+})
+
+t.test(
+  'after a plain 404 the list is asked for again, and a refusal of another kind keeps its status',
+  async t => {
+    const { ecr, subject, list, digests } = await start(t)
+    ecr.knobs.answer.ListImageReferrers = [{ status: 404, body: '404 page not found\n' }]
+    t.equal((await list()).status, 404)
+    const { digest } = await sign(ecr, subject, 'later')
+    t.same(await digests(await list()), [digest], 'no is not remembered')
+    for (const [status, seen] of [
+      [400, 400],
+      [405, 405],
+      [406, 406],
+      [501, 502],
+    ] as const) {
+      ecr.knobs.answer.ListImageReferrers = [{ status, body: 'no', times: 3 }]
+      t.equal((await list(`?artifactType=x/${status}`)).status, seen, String(status))
+    }
+  },
+)

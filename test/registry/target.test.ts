@@ -48,7 +48,8 @@ t.test('what a request means: which upstream, which repository, under which name
     t.equal(target.place?.upstreamRepository, there)
     t.equal(target.segment, segment)
   }
-  t.throws(() => resolve('GET', '/v2/quay.io/a/tags/list'), { code: 'NAME_UNKNOWN' })
+  t.equal(resolve('GET', '/v2/quay.io/a/tags/list').place?.upstreamRepository, 'quay.io/a')
+  t.throws(() => resolve('GET', '/v2/public.ecr.aws/a/tags/list'), { code: 'NAME_UNKNOWN' })
   t.throws(() => resolve('GET', '/v2/?ns=quay.io'), { code: 'NAME_UNKNOWN' })
   t.equal(resolve('GET', '/v2/').upstream, undefined, "the base is the mirror's own")
 })

@@ -53,8 +53,15 @@ t.test('a 404 without words gets the code of what was asked', async t => {
     ['UploadLayerPart', 'BLOB_UPLOAD_UNKNOWN'],
     ['InitiateLayerUpload', 'NAME_UNKNOWN'],
     ['ListImages', 'NAME_UNKNOWN'],
+    ['PutImage', 'NAME_UNKNOWN'],
+    ['ListImageReferrers', 'UNSUPPORTED'],
+    ['DescribeRepositories', 'UNSUPPORTED'],
   ] as const)
-    t.match(await refuse(404, '', action), { status: 404, code }, action)
+    for (const body of ['', '404 page not found\n', '<html><h1>Not Found</h1></html>', '{"errors":[]}']) {
+      const refusal = await refuse(404, body, action)
+      t.match(refusal, { status: 404, code }, `${action} ${body}`)
+      t.match(refusal.message, /upstream "main"/, 'which says who was asked')
+    }
 })
 
 t.test("401 never: it is the mirror's own credentials that are bad", async t => {

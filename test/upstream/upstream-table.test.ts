@@ -68,9 +68,31 @@ const rows: Record<string, Row> = {
   'a shared full host means the one without a prefix': { name: `${MAIN}/app`, means: ['main', 'app', MAIN] },
   'a name alone is a repository': { name: 'other', means: ['main', 'other'] },
   'a repository with a dot alone': { name: 'my.app', means: ['main', 'my.app'] },
-  'a segment with a dot is a registry nobody configured': { name: 'ghcr.io/app', means: 'unknown' },
-  'localhost is a registry nobody configured': { name: 'localhost/app', means: 'unknown' },
-  'a served name is no segment': { name: 'docker.io/library/nginx', means: 'unknown' },
+  "another registry's name is part of a repository": { name: 'ghcr.io/app', means: ['main', 'ghcr.io/app'] },
+  'so is localhost': { name: 'localhost/app', means: ['main', 'localhost/app'] },
+  'and a served name, which is no segment': {
+    name: 'docker.io/library/nginx',
+    means: ['main', 'docker.io/library/nginx'],
+  },
+  'a host of AWS that is no registry': {
+    name: 's3.us-east-1.amazonaws.com/app',
+    means: ['main', 's3.us-east-1.amazonaws.com/app'],
+  },
+  ...Object.fromEntries(
+    [
+      '333333333333.dkr.ecr.us-east-1.amazonaws.com',
+      '333333333333.dkr.ecr.cn-north-1.amazonaws.com.cn',
+      '333333333333.dkr.ecr.eusc-de-east-1.amazonaws.eu',
+      '333333333333.dkr.ecr-fips.us-gov-west-1.amazonaws.com',
+      '333333333333.dkr-ecr.us-east-1.on.aws',
+      '333333333333.dkr.ecr.us-iso-east-1.c2s.ic.gov',
+      'public.ecr.aws',
+      'ecr-public.aws.com',
+    ].flatMap((host): [string, Row][] => [
+      [`${host}, which nobody configured`, { name: `${host}/app`, means: 'unknown' }],
+      [`${host} alone`, { name: host, means: 'unknown' }],
+    ]),
+  ),
   'anything else is the default': { name: 'team/app', means: ['main', 'team/app'] },
   'nothing at all is the default': { means: ['main', undefined] },
 }
@@ -98,8 +120,10 @@ t.test('the only upstream is the default, and with a prefix still owns its host'
 
 t.test('without a default a bare name is unknown, and the message tells the names', t => {
   const several = createUpstreamTable([upstream('one'), upstream('two', { host: OTHER })])
-  const refusal = several.select({ name: repository('team/app') })
-  t.match(refusal, { code: 'NAME_UNKNOWN', status: 404, message: /one, two/ })
+  for (const name of ['team/app', 'ghcr.io/acme/tool']) {
+    const refusal = several.select({ name: repository(name) })
+    t.match(refusal, { code: 'NAME_UNKNOWN', status: 404, message: /one, two/ })
+  }
   t.end()
 })
 
