@@ -96,6 +96,7 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
   const target = repositoryTarget(request, 'blob')
   const { endpoint, place } = target
   return {
+    client: exchangeOf(request).share.client,
     open: async (range, signal) => {
       const asked = { first: range.first, last: range.last }
       const found: OpenBlob | Answer | undefined = await place.upstream.blobs
@@ -118,6 +119,7 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
 function admitted(request: FastifyRequest, source: BlobSource): BlobSource {
   const { share } = exchangeOf(request)
   return {
+    ...source,
     open: async (range, signal) => {
       share.askUpstream()
       return source.open(range, signal)

@@ -1,7 +1,10 @@
 import type { Readable } from 'node:stream'
+import type { Client } from '../shares.js'
 
 /** Where the bytes of one blob come from when the store lacks them. `upstream` fits it without importing it. */
 export interface BlobSource {
+  /** For whom it is opened, whose share a download of it counts to. */
+  readonly client?: Client
   /**
    * Opens the blob at `first`, up to `last` (inclusive) or to its end. May give more than was asked for: all of it.
    * Throws an OciError when there is nothing to be had, or the signal's reason.
