@@ -127,6 +127,7 @@ export async function createApp(
     cache: opened?.cache,
     budgets: budgets.requests,
     isOperator: socket => door.isOperator(socket),
+    onLogin: (socket, user) => budgets.connections.loggedIn(socket, user),
   })
 
   let retired = false

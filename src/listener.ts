@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { Certificates } from './certificates.js'
 import type { ConnectionRoom } from './connection-room.js'
 import { Pipeline } from './pipeline.js'
+import { onceOver } from './registry/once-over.js'
 
 /** Bounds on how long clients may hold something open, in milliseconds. */
 export interface ListenerLimits {
@@ -107,14 +108,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  server.on(tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
-    connections.set(
-      socket,
-      new Pipeline((request, response) => {
-        if (retired) response.shouldKeepAlive = false
-        onRequest(request, response)
-      }),
-    )
+  server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    if (tls) room.secured(socket)
+    const serve: RequestListener = (request, response) => {
+      if (retired) response.shouldKeepAlive = false
+      room.setBusy(socket, true)
+      onceOver(request, response, () => room.setBusy(socket, !pipeline.isEmpty))
+      onRequest(request, response)
+    }
+    const pipeline = new Pipeline(serve, () => room.wait(socket))
+    connections.set(socket, pipeline)
     fresh.set(socket, performance.now())
     socket.once('close', () => {
       connections.delete(socket)
