@@ -6,6 +6,7 @@ import type { Certificates } from './certificates.js'
 import type { ConnectionRoom } from './connection-room.js'
 import { Pipeline } from './pipeline.js'
 import { onceOver } from './registry/once-over.js'
+import { SlowClients } from './slow-clients.js'
 
 /** Bounds on how long clients may hold something open, in milliseconds. */
 export interface ListenerLimits {
@@ -47,6 +48,11 @@ const KEEP_ALIVE = 95_000
 const MAX_HEADER_BYTES = 16 * 1024
 
 const TOO_SLOW = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT'])
+
+const TOO_SLOW_BODY = 'ERR_HTTP_REQUEST_TIMEOUT'
+
+/** How long, in milliseconds, whoever was too slow may take for the answer that says so. */
+const LINGER = 1_000
 
 /** How often, in milliseconds, a draining port looks for connections that have become idle. */
 const DRAIN_INTERVAL = 250
@@ -99,6 +105,17 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   /** Those on which no request has come yet, each with when it was opened. */
   const fresh = new Map<Duplex, number>()
   let retired = false
+  const slow = new SlowClients({
+    grace: limits.idleTimeout,
+    onTooSlow: ({ socket }) => {
+      onSlow?.('idle')
+      if (connections.get(socket)?.mayBeRefused === true) {
+        onParserError(Object.assign(new Error('The body comes too slowly.'), { code: TOO_SLOW_BODY }), socket)
+        // What it has not taken by then it never will.
+        setTimeout(() => socket.destroy(), LINGER).unref()
+      } else socket.destroy()
+    },
+  })
 
   server.on('connection', (socket: Socket) => {
     if (!room.admit(socket)) {
@@ -113,7 +130,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     const serve: RequestListener = (request, response) => {
       if (retired) response.shouldKeepAlive = false
       room.setBusy(socket, true)
-      onceOver(request, response, () => room.setBusy(socket, !pipeline.isEmpty))
+      slow.begin(request, response)
+      onceOver(request, response, () => {
+        slow.over(response)
+        room.setBusy(socket, !pipeline.isEmpty)
+      })
       onRequest(request, response)
     }
     const pipeline = new Pipeline(serve, () => room.wait(socket))
@@ -156,6 +177,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     refuse(new TunnelRefused(), socket)
   })
 
+  server.on('close', () => slow.end())
+
   const { host, port } = options.address
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -163,6 +186,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       server.off('error', reject)
       resolve()
     })
+  }).catch((error: unknown) => {
+    slow.end()
+    throw error
   })
   server.on('error', onError)
   const bound = server.address()
