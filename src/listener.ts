@@ -49,6 +49,9 @@ const MAX_HEADER_BYTES = 16 * 1024
 
 const TOO_SLOW = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT'])
 
+/** How long, in milliseconds, a client may be behind its rate even where it may stand still for less: links have pauses. */
+const LEAST_GRACE = 2_000
+
 const TOO_SLOW_BODY = 'ERR_HTTP_REQUEST_TIMEOUT'
 
 /** How long, in milliseconds, whoever was too slow may take for the answer that says so. */
@@ -106,7 +109,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const fresh = new Map<Duplex, number>()
   let retired = false
   const slow = new SlowClients({
-    grace: limits.idleTimeout,
+    grace: Math.max(limits.idleTimeout, LEAST_GRACE),
     onTooSlow: ({ socket }) => {
       onSlow?.('idle')
       if (connections.get(socket)?.mayBeRefused === true) {
