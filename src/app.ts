@@ -139,6 +139,7 @@ export async function createApp(
     budgets: budgets.requests,
     timeLimits: { ...TIME_LIMITS, ...timeLimits },
     isOperator: socket => door.isOperator(socket),
+    onLogin: (socket, user) => budgets.connections.loggedIn(socket, user),
   })
 
   let retired = false

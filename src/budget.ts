@@ -14,9 +14,14 @@ export class Budget {
     return this.#refusals
   }
 
+  /** Whether so many are left of a share of all. */
+  fits(amount = 1, share = 1): boolean {
+    return this.#inUse + amount <= Math.ceil(this.limit * share)
+  }
+
   /** Takes so many, to be given back. False, with nothing taken, when that is more than is left of a share of all. */
   take(amount = 1, share = 1): boolean {
-    const fits = this.#inUse + amount <= Math.ceil(this.limit * share)
+    const fits = this.fits(amount, share)
     if (fits) this.#inUse += amount
     else this.#refusals++
     return fits

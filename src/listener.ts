@@ -5,7 +5,9 @@ import type { Duplex } from 'node:stream'
 import type { Certificates } from './certificates.js'
 import type { ConnectionRoom } from './connection-room.js'
 import { Pipeline } from './pipeline.js'
+import { onceOver } from './registry/once-over.js'
 import { RequestBytes } from './request-bytes.js'
+import { SlowClients } from './slow-clients.js'
 
 /** Bounds on how long clients may hold something open, in milliseconds. */
 export interface ListenerLimits {
@@ -54,6 +56,14 @@ const PROBE_AFTER = 30_000
 const MAX_HEADER_BYTES = 16 * 1024
 
 const TOO_SLOW = new Set(['ERR_HTTP_REQUEST_TIMEOUT', 'ERR_TLS_HANDSHAKE_TIMEOUT'])
+
+/** How long, in milliseconds, a client may be behind its rate even where it may stand still for less: links have pauses. */
+const LEAST_GRACE = 2_000
+
+const TOO_SLOW_BODY = 'ERR_HTTP_REQUEST_TIMEOUT'
+
+/** How long, in milliseconds, whoever was too slow may take for the answer that says so. */
+const LINGER = 1_000
 
 /** How often, in milliseconds, a draining port looks for connections that have become idle. */
 const DRAIN_INTERVAL = 250
@@ -109,6 +119,17 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const fresh = new Map<Duplex, number>()
   const bytes = new WeakMap<Duplex, RequestBytes>()
   let retired = false
+  const slow = new SlowClients({
+    grace: Math.max(limits.idleTimeout, LEAST_GRACE),
+    onTooSlow: ({ socket }) => {
+      onSlow?.('idle')
+      if (connections.get(socket)?.mayBeRefused === true) {
+        onParserError(Object.assign(new Error('The body comes too slowly.'), { code: TOO_SLOW_BODY }), socket)
+        // What it has not taken by then it never will.
+        setTimeout(() => socket.destroy(), LINGER).unref()
+      } else socket.destroy()
+    },
+  })
 
   server.on('connection', (socket: Socket) => {
     if (!room.admit(socket)) {
@@ -118,14 +139,20 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  server.on(tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
-    connections.set(
-      socket,
-      new Pipeline((request, response) => {
-        if (retired) response.shouldKeepAlive = false
-        onRequest(request, response)
-      }),
-    )
+  server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    if (tls) room.secured(socket)
+    const serve: RequestListener = (request, response) => {
+      if (retired) response.shouldKeepAlive = false
+      room.setBusy(socket, true)
+      slow.begin(request, response)
+      onceOver(request, response, () => {
+        slow.over(response)
+        room.setBusy(socket, !pipeline.isEmpty)
+      })
+      onRequest(request, response)
+    }
+    const pipeline = new Pipeline(serve, () => room.wait(socket))
+    connections.set(socket, pipeline)
     bytes.set(socket, new RequestBytes())
     fresh.set(socket, performance.now())
     socket.once('close', () => {
@@ -175,6 +202,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     refuse(new TunnelRefused(), socket)
   })
 
+  server.on('close', () => slow.end())
+
   const { host, port } = options.address
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -182,6 +211,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       server.off('error', reject)
       resolve()
     })
+  }).catch((error: unknown) => {
+    slow.end()
+    throw error
   })
   server.on('error', onError)
   const bound = server.address()

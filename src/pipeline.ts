@@ -2,7 +2,14 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { onceOver } from './registry/once-over.js'
 
 /** A connection may have this many requests waiting. No registry client sends another one before its answer has come. */
-const MAX_WAITING = 100
+export const MAX_WAITING = 100
+
+interface Turn {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** It waits no more. */
+  readonly endWait: () => void
+}
 
 /**
  * The requests of one connection, served one after the other. Node hands out all that have been sent; begun at once,
@@ -11,11 +18,14 @@ const MAX_WAITING = 100
  */
 export class Pipeline {
   readonly #serve: RequestListener
+  readonly #wait: () => (() => void) | undefined
   /** The first one is being served. */
-  readonly #turns: { readonly request: IncomingMessage; readonly response: ServerResponse }[] = []
+  readonly #turns: Turn[] = []
 
-  constructor(serve: RequestListener) {
+  /** `wait` lets one more request wait, until what it gives is called; it gives nothing when too many do elsewhere. */
+  constructor(serve: RequestListener, wait: () => (() => void) | undefined) {
     this.#serve = serve
+    this.#wait = wait
   }
 
   get isEmpty(): boolean {
@@ -41,9 +51,14 @@ export class Pipeline {
   add(request: IncomingMessage, response: ServerResponse): void {
     // Nothing that stands behind the end of a connection is a request.
     if (!request.socket.writable) return
-    this.#turns.push({ request, response })
-    if (this.#turns.length > MAX_WAITING) request.socket.destroy()
-    else if (this.#turns.length === 1) this.#begin()
+    if (this.isEmpty) {
+      this.#turns.push({ request, response, endWait: () => undefined })
+      this.#begin()
+      return
+    }
+    const endWait = this.#turns.length < MAX_WAITING ? this.#wait() : undefined
+    if (endWait) this.#turns.push({ request, response, endWait })
+    else request.socket.destroy()
   }
 
   /** Has the connection end with the answer that is being made, if its head has not gone out. */
@@ -55,11 +70,12 @@ export class Pipeline {
   #begin(): void {
     const [current] = this.#turns
     if (!current) return
-    const { request, response } = current
+    const { request, response, endWait } = current
+    endWait()
     onceOver(request, response, () => {
       this.#turns.shift()
       if (request.socket.writable) this.#begin()
-      else this.#turns.length = 0
+      else for (const turn of this.#turns.splice(0)) turn.endWait()
     })
     this.#serve(request, response)
   }

@@ -61,6 +61,8 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   // How much there may be of something, which belongs to no room.
   ['store', 'budget.ts'],
   ['registry', 'budget.ts'],
+  ['store', 'shares.ts'],
+  ['registry', 'shares.ts'],
   // What bodies are read into by one and given back by the other, which belongs to no room.
   ['upstream', 'read-buffers.ts'],
   ['store', 'read-buffers.ts'],

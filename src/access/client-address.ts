@@ -1,5 +1,8 @@
 import { canonicalAddress, type AddressSet } from './address-set.js'
 
+/** A request passes no more proxies than this; a longer chain was written by the client. */
+const MAX_PROXIES = 32
+
 /**
  * The address that a request comes from, for grants by address. That is the peer's, or, when the peer is a trusted
  * proxy, the last one in X-Forwarded-For that is not a trusted proxy's: what stands before it, the client may have
@@ -16,7 +19,7 @@ export function clientAddress(request: {
   const { peer, forwardedFor, trustedProxies } = request
   if (peer === undefined) return undefined
   if (!trustedProxies.has(peer)) return forwardedFor === undefined ? canonicalAddress(peer) : undefined
-  for (const entry of (forwardedFor ?? '').split(',').reverse()) {
+  for (const entry of (forwardedFor ?? '').split(',').slice(-MAX_PROXIES).reverse()) {
     const address = forwardedAddress(entry.trim())
     if (address === undefined || !trustedProxies.has(address)) return address
   }

@@ -13,6 +13,8 @@ export type Verdict = 'good' | 'bad' | 'held' | 'again'
 export interface PasswordCheck {
   /** `address` is whom to hold for refusals: the client's, or the peer's where the client's is not known. */
   check(user: string, password: string, address: string | undefined): Promise<Verdict>
+  /** Whether the credentials were found good lately, which takes no look at a hash. */
+  remembers(user: string, password: string): boolean
   /** Whether there is a user of that name, whatever the password. */
   knows(user: string): boolean
   /** How many passwords are being hashed, or wait for it with a client that waits for them. */
@@ -55,10 +57,14 @@ export function createPasswordCheck(users: Users, logins: Logins): PasswordCheck
   const noMark = logins.mac('', '')
   const named = (user: string): string => (marks.get(user) ?? noMark) + user
 
+  function remembers(user: string, credentials: string): boolean {
+    const hash = logins.goodFor(credentials)
+    return hash !== undefined && users.get(user)?.some(({ identity }) => identity === hash) === true
+  }
+
   async function check(user: string, password: string, address: string | undefined): Promise<Verdict> {
     const credentials = logins.mac(user, password)
-    const hash = logins.goodFor(credentials)
-    if (hash !== undefined && users.get(user)?.some(({ identity }) => identity === hash)) return 'good'
+    if (remembers(user, credentials)) return 'good'
 
     const network = networkOf(address ?? '')
     const attempt = logins.mac(named(user), password)
@@ -96,6 +102,7 @@ export function createPasswordCheck(users: Users, logins: Logins): PasswordCheck
       if (verdict !== 'good') logins.countRefused()
       return verdict
     },
+    remembers: (user, password) => remembers(user, logins.mac(user, password)),
     knows: user => users.has(user),
     get waiting() {
       return logins.waiting

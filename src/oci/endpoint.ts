@@ -250,10 +250,23 @@ const NO_QUERY: Query = { get: () => undefined, all: () => [] }
 
 const PRINTABLE = /^[\x20-\x7e]{0,4096}$/
 
+/** What the API knows has nine names, of which only `tag` may be given with several values. */
+const MAX_PARAMETERS = 32
+
+function isKnown(name: string): name is KnownParameter {
+  return KNOWN_PARAMETERS.some(known => known === name)
+}
+
+/** Anybody may send a query, so what is not known is looked at once and kept nowhere. */
 function parseQuery(text: string): Query | OciError {
   if (text === '') return NO_QUERY
-  const values = new Map<string, string[]>()
-  for (const pair of text.split('&')) {
+  const pairs = text.split('&', MAX_PARAMETERS + 1)
+  if (pairs.length > MAX_PARAMETERS)
+    return new OciError('UNSUPPORTED', `A query may have at most ${MAX_PARAMETERS} parameters.`, {
+      status: 400,
+    })
+  const values = new Map<KnownParameter, Set<string>>()
+  for (const pair of pairs) {
     const equals = pair.indexOf('=')
     const name = decode(equals < 0 ? pair : pair.slice(0, equals))
     const value = decode(equals < 0 ? '' : pair.slice(equals + 1))
@@ -264,16 +277,16 @@ function parseQuery(text: string): Query | OciError {
         { status: 400 },
       )
     }
-    const before = values.get(name) ?? []
+    if (!isKnown(name)) continue
     // containerd adds `ns` to a Location that may have it already.
-    if (!before.includes(value)) values.set(name, [...before, value])
+    values.set(name, (values.get(name) ?? new Set()).add(value))
   }
-  const repeated = KNOWN_PARAMETERS.find(name => name !== 'tag' && (values.get(name)?.length ?? 0) > 1)
+  const repeated = KNOWN_PARAMETERS.find(name => name !== 'tag' && (values.get(name)?.size ?? 0) > 1)
   if (repeated)
     return new OciError('UNSUPPORTED', `The parameter ${repeated} is given twice with different values.`, {
       status: 400,
     })
-  return { get: name => values.get(name)?.[0], all: name => values.get(name) ?? [] }
+  return { get: name => values.get(name)?.values().next().value, all: name => [...(values.get(name) ?? [])] }
 }
 
 function decode(text: string): string | undefined {

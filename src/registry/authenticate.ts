@@ -1,7 +1,9 @@
 import { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
-import { parseBasicCredentials } from '../access/basic-credentials.js'
+import { parseBasicCredentials, type BasicCredentials } from '../access/basic-credentials.js'
 import { AGAIN_SECONDS, HELD_SECONDS } from '../access/logins.js'
+import { networkOf } from '../access/network-of.js'
+import type { Verdict } from '../access/password-check.js'
 import { ANONYMOUS, type Principal } from '../access/policy.js'
 import { OciError } from '../oci/error.js'
 import type { Exchange } from './exchange.js'
@@ -30,7 +32,9 @@ export async function authenticate(
   if (anonymousMay && !passwords.knows(credentials.user)) return ANONYMOUS
 
   const { user, password } = credentials
-  const verdict = await passwords.check(user, password, exchange.address ?? request.socket.remoteAddress)
+  const verdict = passwords.remembers(user, password)
+    ? 'good'
+    : await lookUp(exchange, { user, password }, exchange.address ?? request.socket.remoteAddress)
   exchange.login = verdict
   // Who is to come again has not been looked at.
   if (verdict === 'bad' || verdict === 'held')
@@ -48,6 +52,20 @@ export async function authenticate(
       throw new OciError('TOOMANYREQUESTS', 'The mirror has too many logins to check; try again.', {
         retryAfter: AGAIN_SECONDS,
       })
+  }
+}
+
+/** Whoever waits for a password to be hashed is a stranger until then. Throws 503 when there are too many of those. */
+async function lookUp(
+  { rules, share }: Exchange,
+  { user, password }: BasicCredentials,
+  address: string | undefined,
+): Promise<Verdict> {
+  share.admit({ network: networkOf(address ?? '') })
+  try {
+    return await rules.passwords.check(user, password, address)
+  } finally {
+    share.leave()
   }
 }
 

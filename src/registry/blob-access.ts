@@ -125,6 +125,7 @@ export function sourceOf(request: FastifyRequest, cache: Cache): BlobSource {
   const { endpoint, place } = target
   const { registry, repository } = cache.scope(request)
   return {
+    client: exchangeOf(request).share.client,
     origin: JSON.stringify([place.upstream.name, registry, repository]),
     admit: () => exchangeOf(request).share.askUpstream(),
     open: async (range, signal) => {

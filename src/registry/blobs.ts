@@ -8,6 +8,7 @@ import type { CacheResult } from '../store/lease.js'
 import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import { askForBlob, leaseBlob, sourceOf, type ProvenLease } from './blob-access.js'
+import { markBulk } from './bulk.js'
 import type { Cache } from './cache.js'
 import { asDone, isStatus, isUncertain } from './confirm.js'
 import { API_VERSION } from './errors.js'
@@ -84,6 +85,7 @@ function sendHeld(
   const part = range && resolveByteRange(range, bytes.length)
   if (range && !part) throw rangeNotSatisfiable(bytes.length)
   const { first, last } = part ?? { first: 0, last: bytes.length - 1 }
+  markBulk(reply.raw)
   void reply.headers(blobHeaders(request, 'hit')).header('content-length', String(last - first + 1))
   if (part) void reply.code(206).header('content-range', `bytes ${first}-${last}/${bytes.length}`)
   return reply.send(bytes.subarray(first, last + 1))
@@ -181,6 +183,7 @@ function begin(
   { first, last, size }: { readonly first: number; readonly last: number; readonly size: number },
 ): void {
   reply.hijack()
+  markBulk(reply.raw)
   exchangeOf(request).answeredAfter = reply.elapsedTime
   const headers = {
     ...withWarning(blobHeaders(request, result), exchangeOf(request)),

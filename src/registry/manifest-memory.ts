@@ -1,50 +1,53 @@
 import type { Readable } from 'node:stream'
 import type { Budget } from '../budget.js'
+import { ALONE, Shares, type Client } from '../shares.js'
 import { overloaded } from './overloaded.js'
 
 /** Of all memory for manifests, what those that are on their way in may take; the rest is for what is stored. */
 const SHARE_ON_THE_WAY = 0.9
 
+/** As large as one listing may be, in bytes: what every client may hold. */
+const LEAST = 8 * 1024 * 1024
+
 /** The bytes of manifests and listings that are held at once, whoever holds them. */
 export class ManifestMemory {
-  readonly #budget: Budget
-  readonly #holders = new Map<Buffer, number>()
+  readonly #shares: Shares
+  /** Who holds bytes that are in memory once, and how often. The first of them has them on its account. */
+  readonly #holders = new Map<Buffer, { count: number; readonly payer: Client }>()
 
   constructor(budget: Budget) {
-    this.#budget = budget
+    this.#shares = new Shares(budget, LEAST)
   }
 
   /**
    * Reads a body to its end. Undefined when it has more than `limit` bytes, and whoever asked decides about the rest.
    * Throws when all that may be held is, or when the body breaks off.
    */
-  async collect(body: Readable, limit: number): Promise<Buffer | undefined> {
+  async collect(body: Readable, limit: number, client = ALONE): Promise<Buffer | undefined> {
     let taken = 0
     const take = (amount: number): boolean => {
-      if (!this.#budget.take(amount, SHARE_ON_THE_WAY)) return false
+      if (!this.#shares.take(client, amount, SHARE_ON_THE_WAY)) return false
       taken += amount
       return true
     }
     try {
       return await read(body, limit, take)
     } finally {
-      this.#budget.giveBack(taken)
+      this.#shares.giveBack(client, taken)
     }
   }
 
   /** Counts bytes that stay in memory until what it returns is called; the same ones count once. Throws as `collect`. */
-  hold(bytes: Buffer): () => void {
-    const holders = this.#holders.get(bytes) ?? 0
-    if (holders === 0 && !this.#budget.take(bytes.length)) throw tooMany()
-    this.#holders.set(bytes, holders + 1)
+  hold(bytes: Buffer, client = ALONE): () => void {
+    const held = this.#holders.get(bytes) ?? { count: 0, payer: client }
+    if (held.count === 0 && !this.#shares.take(client, bytes.length)) throw tooMany()
+    held.count++
+    this.#holders.set(bytes, held)
     return () => {
-      const left = (this.#holders.get(bytes) ?? 1) - 1
-      if (left > 0) {
-        this.#holders.set(bytes, left)
-        return
-      }
+      held.count--
+      if (held.count > 0) return
       this.#holders.delete(bytes)
-      this.#budget.giveBack(bytes.length)
+      this.#shares.giveBack(held.payer, bytes.length)
     }
   }
 }

@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { clientAddress } from '../access/client-address.js'
-import { ANONYMOUS, OPERATOR } from '../access/policy.js'
+import { networkOf } from '../access/network-of.js'
+import { ANONYMOUS, OPERATOR, type Principal } from '../access/policy.js'
 import { OciError } from '../oci/error.js'
+import type { Client } from '../shares.js'
 import { admission, shareOf } from './admission.js'
 import { authenticate } from './authenticate.js'
 import { authorize, isAllowed } from './authorize.js'
@@ -36,6 +39,8 @@ export interface RegistryOptions {
   readonly timeLimits?: TimeLimits
   /** Whether a connection is one of whoever runs the mirror, who need not log in. */
   readonly isOperator: (socket: Duplex) => boolean
+  /** Learns that whoever is behind a connection has logged in, and as whom. */
+  readonly onLogin?: (socket: Socket, user: string) => void
 }
 
 /**
@@ -44,7 +49,7 @@ export interface RegistryOptions {
  */
 export function registry(
   app: FastifyInstance,
-  { rules, sessions, cache, budgets, timeLimits, isOperator }: RegistryOptions,
+  { rules, sessions, cache, budgets, timeLimits, isOperator, onLogin }: RegistryOptions,
 ): void {
   errors(app)
   app.addHook('onSend', (_request, reply, _payload, done) => {
@@ -78,6 +83,9 @@ export function registry(
     exchange.principal = isOperator(request.raw.socket)
       ? OPERATOR
       : await authenticate(request, exchange, isOpen)
+    const client = clientOf(request, exchange, exchange.principal)
+    if (client.user !== undefined) onLogin?.(request.raw.socket, client.user)
+    exchange.share.admit(client)
     if (target instanceof OciError) throw target
     // Whoever has come by another's session does not even learn that it is one.
     if (target.session && target.session.principal !== ownerOf(exchange.principal)) throw unknownUpload()
@@ -94,6 +102,14 @@ export function registry(
     discovery(api)
   })
   app.register(async api => uploads(api, { sessions, cache }))
+}
+
+/** Whose share of everything a request takes from. */
+function clientOf(request: FastifyRequest, { address }: Exchange, principal: Principal): Client {
+  return {
+    network: networkOf(address ?? request.socket.remoteAddress ?? ''),
+    user: principal.kind === 'anonymous' ? undefined : ownerOf(principal),
+  }
 }
 
 function targetOf(request: FastifyRequest, { rules }: Exchange, sessions: UploadSessions): Target {

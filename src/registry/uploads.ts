@@ -7,6 +7,7 @@ import { discard } from '../upstream/discard.js'
 import { headerOf, outboundHeaders, type RequestHeader } from '../upstream/headers.js'
 import { ownPath } from '../upstream/location.js'
 import type { Answer } from '../upstream/send.js'
+import { markBulk } from './bulk.js'
 import type { Cache } from './cache.js'
 import { createCaptures } from './captures.js'
 import { confirmBlob, isStatus, isUncertain } from './confirm.js'
@@ -51,6 +52,7 @@ export function uploads(
   app.removeAllContentTypeParsers()
   // Reading starts only when the request is forwarded.
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  app.addHook('onRequest', async (_request, reply) => markBulk(reply.raw))
 
   forward(app, {
     kind: 'uploads',

@@ -1,7 +1,10 @@
 import type { Readable } from 'node:stream'
+import type { Client } from '../shares.js'
 
 /** Where the bytes of one blob come from when the store lacks them. `upstream` fits it without importing it. */
 export interface BlobSource {
+  /** For whom it is opened, whose share a download of it counts to. */
+  readonly client?: Client
   /**
    * The repository that it reads, in any spelling. A refusal is an answer about one repository: readers of another ask
    * their own. Undefined where a refusal is for this reader alone.

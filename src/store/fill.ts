@@ -147,9 +147,9 @@ export class Fill {
   }
 
   async #inTurn(): Promise<void> {
-    const { after, slots } = this.#options
+    const { after, slots, source } = this.#options
     await after
-    const giveBack = await slots.take(this.#stop.signal)
+    const giveBack = await slots.take(this.#stop.signal, source.client)
     try {
       await this.#fill()
     } finally {

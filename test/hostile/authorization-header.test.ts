@@ -36,6 +36,7 @@ async function startDoor(t: Test): Promise<{ readonly url: string; readonly aske
       asked.push({ user, password })
       return user === 'ci' && password === PASSWORD ? 'good' : 'bad'
     },
+    remembers: () => false,
     knows: user => user === 'ci',
     waiting: 0,
     limit: 64,

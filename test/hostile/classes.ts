@@ -17,7 +17,7 @@ export const CLASSES = {
   H12: { file: 'upload-sessions', short: 300, long: 20_000 },
   H13: { file: 'upload-bodies', short: 100, long: 3_000 },
   H14: { file: 'hostile-manifests', short: 150, long: 10_000 },
-  H15: { file: 'slow-clients', short: 8, long: 8 },
+  H15: { file: 'slow-clients', short: 10, long: 10 },
   H16: { file: 'connection-floods', short: 6, long: 12 },
   H17: { file: 'redirects', short: 192, long: 3_840 },
   H18: { file: 'upstream-framing', short: 150, long: 4_000 },

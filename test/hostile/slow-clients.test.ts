@@ -35,6 +35,8 @@ interface SlowClient {
   readonly reads: boolean
   /** Which time it oversteps. */
   readonly budget: 'headers_time' | 'idle_time'
+  /** The status that it is told, where it is sure to be told one. */
+  readonly answer?: number
 }
 
 const SLOW: readonly SlowClient[] = [
@@ -51,6 +53,26 @@ const SLOW: readonly SlowClient[] = [
     pieces: () => [`PUT /v2/team/app/manifests/x HTTP/1.1\r\n${HEAD}Content-Length: 100\r\n\r\n`, '{"a":'],
     reads: true,
     budget: 'idle_time',
+  },
+  {
+    what: 'a manifest a byte at a time, without an end',
+    pieces: () => [
+      `PUT /v2/team/app/manifests/x HTTP/1.1\r\n${HEAD}Content-Length: 100\r\n\r\n`,
+      ...Array.from({ length: 60 }, () => '{'),
+    ],
+    reads: true,
+    budget: 'idle_time',
+    answer: 408,
+  },
+  {
+    what: 'a chunk of a layer a byte at a time, without an end',
+    pieces: location => [
+      `PATCH ${location} HTTP/1.1\r\n${HEAD}Content-Length: 100000\r\n\r\n`,
+      ...Array.from({ length: 60 }, () => 'x'),
+    ],
+    reads: true,
+    budget: 'idle_time',
+    answer: 408,
   },
   {
     what: 'a chunk of a layer of which half comes',
@@ -91,7 +113,7 @@ t.test('slow clients are let go, and others are served meanwhile', async t => {
   const large = `/v2/team/app/blobs/${digest}`
   t.equal((await ask(url + large, { headers: { authorization } })).bytes.length, LARGE)
 
-  for (const { what, pieces, reads, budget } of SLOW)
+  for (const { what, pieces, reads, budget, answer: status } of SLOW)
     await t.test(what, async t => {
       const before = await untilUsed(operationsUrl, ({ in_use }) => in_use.requests === 0)
       const locations = await Promise.all(
@@ -122,6 +144,7 @@ t.test('slow clients are let go, and others are served meanwhile', async t => {
       for (const { socket } of clients) socket.resume()
       const answers = await Promise.all(clients.map(({ closed }) => closed))
       t.ok(answers.every(answer => !/HTTP\/1\.1 20[12]/.test(answer) && answer.length < LARGE))
+      if (status !== undefined) t.ok(answers.every(answer => answer.startsWith(`HTTP/1.1 ${status} `)))
       await untilUsed(operationsUrl, ({ in_use }) => in_use.requests === 0 && in_use.manifest_memory === 0)
       await ecr.settled()
     })

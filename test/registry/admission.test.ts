@@ -24,6 +24,9 @@ function stand(t: Test, maxRequests: number): Stand {
   const app = Fastify()
   errors(app)
   admission(app, budgets)
+  app.addHook('onRequest', async request => {
+    shareOf(request).admit({ network: '127.0.0.1', user: String(request.headers['x-user']) })
+  })
   const waiting: (() => void)[] = []
   app.get('/', (_request, reply) => void waiting.push(() => void reply.send('ok')))
   app.get('/miss', async (request, reply) => {
@@ -75,7 +78,9 @@ t.test('as many at a time as there may be; a place is free as soon as an answer 
 t.test('what needs the upstream is turned away first, and what began with it goes on', async t => {
   const { budgets, waiting, until, open } = stand(t, 10)
   const url = await open()
-  const held = Array.from({ length: 9 }, () => fetch(`${url}/miss`))
+  const held = Array.from({ length: 9 }, (_, user) =>
+    fetch(`${url}/miss`, { headers: { 'x-user': `${user}` } }),
+  )
   await until(9)
   t.equal(budgets.misses.inUse, 9)
   const refused = await fetch(`${url}/miss`)

@@ -40,3 +40,28 @@ t.test('who waits too long is refused, and who leaves is forgotten', async t => 
   giveBack()
   t.equal(budget.inUse, 0)
 })
+
+t.test('a client that wants everything has no more than it leaves, and waits behind itself', async t => {
+  const budget = new Budget(8)
+  const slots = new Slots(budget, new FakeClock())
+  const [greedy, other] = [{ network: '10.0.0.1' }, { network: '10.0.0.2' }]
+  const running: { readonly client: string; readonly end: () => void }[] = []
+  const begin = async (client: { network: string }): Promise<void> => {
+    const end = await slots.take(never, client)
+    running.push({ client: client.network, end })
+  }
+  const all = Array.from({ length: 20 }, () => begin(greedy))
+  await settled()
+  t.equal(running.length, 4)
+  all.push(begin(other))
+  await settled()
+  t.equal(running.at(-1)?.client, '10.0.0.2', 'a newcomer does not wait')
+  all.push(...Array.from({ length: 4 }, () => begin(other)))
+  for (let ends = 0; ends < 25; ends++) {
+    await settled()
+    running.shift()?.end()
+    t.ok(budget.inUse <= 8)
+  }
+  await Promise.all(all)
+  t.same([slots.waiting, budget.inUse, budget.refusals], [0, 0, 0])
+})
