@@ -4,6 +4,7 @@ import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import { Logins } from './access/logins.js'
 import { createBudgets } from './budgets.js'
 import { checksOf } from './checks.js'
+import { closedOnFailure, type Closing } from './closing.js'
 import { ConfigError } from './config/config-error.js'
 import type { Config } from './config/schema.js'
 import { importedScope } from './named-scope.js'
@@ -29,7 +30,7 @@ import { TIME_LIMITS, type TimeLimits } from './registry/patience.js'
 import { registry } from './registry/registry.js'
 import { createUploadSessions } from './registry/upload-session.js'
 import { createRulesInForce } from './rules-in-force.js'
-import { makeRules, type MadeRules } from './rules.js'
+import { closeAll, makeRules, type MadeRules } from './rules.js'
 import { stateMetrics } from './state-metrics.js'
 import { statusPage } from './status/status-page.js'
 import { createObservations, createStatus, noteCacheTrouble } from './status/status.js'
@@ -70,12 +71,20 @@ export interface AppDeps {
   readonly node?: string
 }
 
-/** Makes every part by hand, in reading order, and opens the ports. */
-export async function createApp(
+/** Makes every part and opens the ports. When it throws, nothing stays open. */
+export function createApp(config: Config, deps: AppDeps): Promise<App> {
+  return closedOnFailure(closing => openApp(config, deps, closing))
+}
+
+/** By hand, in reading order. */
+async function openApp(
   config: Config,
   { log, upstreams, now, logins = new Logins(), portless = false, timeLimits, node = 'unknown' }: AppDeps,
+  closing: Closing,
 ): Promise<App> {
+  const certificates = portless ? undefined : await certificatesOf(config)
   const audit = createAuditLog({ log })
+  closing.add(() => audit.close())
   await openAudit(audit, config)
   const metrics = createMetrics()
   const observers = upstreamMetrics(metrics)
@@ -90,7 +99,8 @@ export async function createApp(
     },
     ...upstreams,
   }
-  const rules = createRulesInForce(await makeRules(config, deps, logins))
+  const rules = createRulesInForce(await makeRules(config, deps, logins, certificates))
+  closing.add(() => rules.close())
   for (const warning of rules.current.warnings) log.warn(warning)
 
   const budgets = createBudgets(config.limits, isProxy)
@@ -113,6 +123,7 @@ export async function createApp(
       onEvent,
       onConnection,
     }))
+  closing.add(() => opened?.close())
 
   const api = Fastify({
     loggerInstance: log,
@@ -181,24 +192,16 @@ export async function createApp(
     })
   }
 
-  const closeParts = async (): Promise<void> => {
-    door.cut()
-    await Promise.all([api.close(), commands.close(), rules.close()])
-    trail.close()
-    lookers.close()
-    await status.close()
-    await Promise.all([opened?.close(), audit.close()])
-  }
-
+  closing.add(() => status.close())
+  closing.add(() => [trail, lookers].forEach(each => each.close()))
+  // The upstreams too, so that what they are asked for ends before the cache that it goes into.
+  closing.add(() => Promise.all([api.close(), commands.close(), rules.close()]))
+  closing.add(() => door.cut())
   await Promise.all([api.ready(), operations.ready(), commands.ready()])
   door.open((request, response) =>
     (request.url?.startsWith('/v2/') ? api : commands).routing(request, response),
   )
-  if (!portless)
-    ports = await openPorts(config, api, operations, budgets, log).catch(async (error: unknown) => {
-      await Promise.all([closeParts(), operations.close()])
-      throw error
-    })
+  if (!portless) ports = await openPorts(config, { api, operations, budgets, certificates, log })
   if (!portless) prepareTokens(rules.current)
 
   const retire = (): void => {
@@ -210,12 +213,11 @@ export async function createApp(
     urls: ports.data.map(({ url }) => url),
     operationsUrl: ports.operations?.url ?? '',
     async reload(fresh) {
-      const [remade, certificates] = await Promise.all([
-        makeRules(fresh, deps, logins),
-        certificatesOf(fresh),
-      ])
+      // What may fail comes first, and what of it is opened is closed again; then nothing fails any more.
+      const certificates = portless ? undefined : await certificatesOf(fresh)
+      const remade = await makeRules(fresh, deps, logins, certificates)
       await openAudit(audit, fresh).catch(async (error: unknown) => {
-        await Promise.all(remade.upstreams.map(upstream => upstream.close()))
+        await closeAll(remade.upstreams)
         throw error
       })
       rules.replace(remade)
@@ -231,7 +233,7 @@ export async function createApp(
     async close(signal) {
       retire()
       await ended([...ports.data, door], signal)
-      await closeParts()
+      await closing.close()
       // Last of all, so that whoever watches the mirror sees it to its end.
       if (ports.operations) await ended([ports.operations], signal)
       await operations.close()

@@ -104,7 +104,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       ...certificates.fallback,
       handshakeTimeout: limits.headersTimeout,
       // Whoever shows a certificate that counts is somebody; who shows none can still log in.
-      requestCert: certificates.fallback.ca !== undefined,
+      requestCert: certificates.askClients,
       rejectUnauthorized: false,
       SNICallback: (name, done) => done(null, certificates?.forName(name)),
     })
@@ -234,7 +234,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     url: `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${boundPort}`,
     useCertificates(fresh) {
       certificates = fresh
-      tls?.setSecureContext(fresh.fallback)
+      if (!tls) return
+      tls.setSecureContext(fresh.fallback)
+      // Node asks, or not, as this says when a connection comes (lib/_tls_wrap.js); no method sets it.
+      Object.assign(tls, { requestCert: fresh.askClients })
     },
     retire,
     drain: () =>

@@ -13,20 +13,25 @@ export interface OpenPorts {
   readonly operations: Listener | undefined
 }
 
+export interface OpenPortsDeps {
+  readonly api: FastifyInstance
+  readonly operations: FastifyInstance
+  readonly budgets: Budgets
+  /** Undefined for plain HTTP. */
+  readonly certificates: Certificates | undefined
+  readonly log: Log
+}
+
 /** Opens all ports, or none. Throws what kept one from being opened. */
 export async function openPorts(
   config: Config,
-  api: FastifyInstance,
-  operations: FastifyInstance,
-  budgets: Budgets,
-  log: Log,
+  { api, operations, budgets, certificates, log }: OpenPortsDeps,
 ): Promise<OpenPorts> {
   const common = {
     limits: config.limits,
     onParserError: answerParserError,
     onError: (error: Error) => log.error({ err: error }, 'connections cannot be accepted'),
   }
-  const certificates = await certificatesOf(config)
   const opened: Listener[] = []
   try {
     for (const address of config.listen) {

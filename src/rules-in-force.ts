@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Rules } from './registry/exchange.js'
 import { onceOver } from './registry/once-over.js'
-import type { MadeRules } from './rules.js'
+import { closeAll, type MadeRules } from './rules.js'
 
 /** The rules for new requests, and those before them that requests in flight still go by. */
 export interface RulesInForce {
@@ -16,6 +16,7 @@ export interface RulesInForce {
 
 export function createRulesInForce(first: MadeRules): RulesInForce {
   let current = first
+  let closed = false
   const requests = new Map<MadeRules, number>([[first, 0]])
 
   function count(made: MadeRules, change: number): void {
@@ -25,7 +26,7 @@ export function createRulesInForce(first: MadeRules): RulesInForce {
   }
 
   async function end(made: MadeRules): Promise<void> {
-    if (requests.delete(made)) await Promise.all(made.upstreams.map(upstream => upstream.close()))
+    if (requests.delete(made)) await closeAll(made.upstreams)
   }
 
   return {
@@ -39,12 +40,15 @@ export function createRulesInForce(first: MadeRules): RulesInForce {
       return taken.rules
     },
     replace(fresh) {
+      // A reload that was under way when the mirror began to end.
+      if (closed) return void closeAll(fresh.upstreams)
       const before = current
       current = fresh
       requests.set(fresh, 0)
       count(before, 0)
     },
     async close() {
+      closed = true
       await Promise.all([...requests.keys()].map(end))
     },
   }

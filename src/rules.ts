@@ -6,6 +6,8 @@ import { hashPlainUsers } from './access/plain-users.js'
 import { createPasswordCheck } from './access/password-check.js'
 import { createPolicy } from './access/policy.js'
 import { mergeUsers, type Users } from './access/users.js'
+import type { Certificates } from './certificates.js'
+import { clientCertificateName } from './client-certificate.js'
 import { ConfigError } from './config/config-error.js'
 import { hiddenNames } from './config/hidden-names.js'
 import type { Config } from './config/schema.js'
@@ -21,21 +23,42 @@ export interface MadeRules {
 }
 
 /**
- * Makes rules of a configuration; `logins` is what was found out about logins under those before. Throws a ConfigError
- * when the users file cannot be used.
+ * Makes rules of a configuration and the certificates read for it; `logins` is what was found out about logins under
+ * those before. Throws a ConfigError when the users file cannot be used; then nothing of what was made is left.
  */
-export async function makeRules(config: Config, deps: UpstreamDeps, logins: Logins): Promise<MadeRules> {
+export async function makeRules(
+  config: Config,
+  deps: UpstreamDeps,
+  logins: Logins,
+  certificates: Certificates | undefined,
+): Promise<MadeRules> {
   const { users, warnings } = await readUsers(config)
-  const connections = { connections: config.limits.maxUpstreamConnections, ...deps.connections }
-  const upstreams = config.upstreams.map(settings => createUpstream(settings, { ...deps, connections }))
-  const rules: Rules = {
-    hasUsers: users.size > 0,
-    passwords: createPasswordCheck(users, logins),
-    policy: createPolicy(config.policy),
-    upstreams: createUpstreamTable(upstreams),
-    trustedProxies: createAddressSet(config.trustedProxies),
+  const passwords = createPasswordCheck(users, logins)
+  const policy = createPolicy(config.policy)
+  const trustedProxies = createAddressSet(config.trustedProxies)
+  const upstreams: Upstream[] = []
+  try {
+    const connections = { connections: config.limits.maxUpstreamConnections, ...deps.connections }
+    for (const settings of config.upstreams)
+      upstreams.push(createUpstream(settings, { ...deps, connections }))
+    const rules: Rules = {
+      hasUsers: users.size > 0,
+      passwords,
+      policy,
+      upstreams: createUpstreamTable(upstreams),
+      trustedProxies,
+      certificateName: socket => clientCertificateName(socket, certificates),
+    }
+    return { rules, upstreams, warnings: [...hiddenNames(config), ...warnings] }
+  } catch (error) {
+    await closeAll(upstreams)
+    throw error
   }
-  return { rules, upstreams, warnings: [...hiddenNames(config), ...warnings] }
+}
+
+/** Closes upstreams that no request goes by. */
+export async function closeAll(upstreams: readonly Upstream[]): Promise<void> {
+  await Promise.all(upstreams.map(upstream => upstream.close()))
 }
 
 /** Everybody who can log in, with warnings for the log. Throws a ConfigError when the users file cannot be used. */

@@ -19,6 +19,7 @@ async function rulesOf(files: Record<string, string>, users: string | undefined)
     config,
     { tokens: createTokenSources(), throttles: createThrottles() },
     new Logins(),
+    undefined,
   )
   t.teardown(() => Promise.all(made.upstreams.map(upstream => upstream.close())))
   return made

@@ -1,4 +1,3 @@
-import { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
 import { parseBasicCredentials, type BasicCredentials } from '../access/basic-credentials.js'
 import { AGAIN_SECONDS, HELD_SECONDS } from '../access/logins.js'
@@ -24,8 +23,8 @@ export async function authenticate(
   const { passwords } = exchange.rules
   const credentials = parseBasicCredentials(request.headers.authorization)
   if (!credentials) {
-    const certified = certificatePrincipal(request)
-    if (certified) return certified
+    const certified = exchange.rules.certificateName(request.raw.socket)
+    if (certified !== undefined) return { kind: 'certificate', name: certified }
     if (anonymousMay) return ANONYMOUS
     throw unauthorized('Log in to this mirror first: docker login <mirror>.')
   }
@@ -67,13 +66,6 @@ async function lookUp(
   } finally {
     share.leave()
   }
-}
-
-/** Who a client certificate of the configured authority says that it is (RFC 8446, section 4.4.2). */
-function certificatePrincipal({ raw: { socket } }: FastifyRequest): Principal | undefined {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-  const name = socket.getPeerCertificate().subject.CN
-  return typeof name === 'string' ? { kind: 'certificate', name } : undefined
 }
 
 /** The challenge, with what the person at the other end should do. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 import type { AddressSet } from '../access/address-set.js'
 import type { PasswordCheck, Verdict } from '../access/password-check.js'
@@ -17,6 +18,8 @@ export interface Rules {
   readonly upstreams: UpstreamTable
   /** The addresses whose X-Forwarded-For counts. */
   readonly trustedProxies: AddressSet
+  /** Who a certificate makes the client at the other end of a connection; undefined for nobody. */
+  readonly certificateName: (socket: Duplex) => string | undefined
 }
 
 /** One request and its answer, as far as they have become known. */

@@ -51,6 +51,7 @@ async function startDoor(t: Test): Promise<{ readonly url: string; readonly aske
       policy: createPolicy(),
       upstreams: createUpstreamTable([]),
       trustedProxies: createAddressSet([]),
+      certificateName: () => undefined,
     }),
     sessions: createUploadSessions(undefined),
     cache: undefined,
