@@ -9,7 +9,7 @@ import type { UploadSession } from './upload-session.js'
 
 export interface CapturesOptions {
   readonly blobs: BlobCache
-  /** Uploads that wait for their next request at a time; the newest are kept. */
+  /** Uploads that wait for their next request at a time; of whoever has most of them the newest are kept. */
   readonly maxIdle?: number
   /** How long each may wait, in milliseconds. */
   readonly idleTime?: number
@@ -32,17 +32,23 @@ export interface Captures {
   discard(session: UploadSession): void
 }
 
+/** A capture that waits for the next request of its upload, and whose that is. */
+interface Idle {
+  readonly capture: Capture
+  readonly owner: string
+}
+
 /** What a request does not hand on is discarded when it is over. */
 export function createCaptures(
   app: FastifyInstance,
   { blobs, maxIdle = 64, idleTime = 15 * 60_000 }: CapturesOptions,
 ): Captures {
   const current = new WeakMap<FastifyRequest, Capture>()
-  const waiting = new LRUCache<string, Capture>({
+  const waiting = new LRUCache<string, Idle>({
     max: maxIdle,
     ttl: idleTime,
     ttlAutopurge: true,
-    dispose: (capture, _session, reason) => {
+    dispose: ({ capture }, _session, reason) => {
       if (reason !== 'delete') drop(capture, 'The upload did not go on.')
     },
   })
@@ -76,23 +82,45 @@ export function createCaptures(
   }
 
   function next({ id }: UploadSession): Capture | undefined {
-    const capture = waiting.get(id)
+    const idle = waiting.get(id)
     waiting.delete(id)
-    return capture
+    return idle?.capture
+  }
+
+  /** Whose uploads wait in the largest number, if `newcomer` had one more. */
+  function whoHasMost(newcomer: string): string {
+    const counts = new Map([[newcomer, 1]])
+    for (const { owner } of waiting.values()) counts.set(owner, (counts.get(owner) ?? 0) + 1)
+    return [...counts].reduce((most, each) => (each[1] > most[1] ? each : most))[0]
+  }
+
+  function dropOldestOf(wanted: string): void {
+    for (const id of waiting.rkeys()) {
+      const idle = waiting.peek(id)
+      if (idle?.owner !== wanted) continue
+      waiting.delete(id)
+      drop(idle.capture, 'The upload did not go on.')
+      return
+    }
   }
 
   return {
-    begin: request => handOver(request, blobs.capture()),
+    begin: request => handOver(request, blobs.capture(exchangeOf(request).share.client)),
     resume(request, session) {
       const capture = next(session)
-      if (!capture) return session.offset === 0 ? handOver(request, blobs.capture()) : undefined
+      if (!capture)
+        return session.offset === 0
+          ? handOver(request, blobs.capture(exchangeOf(request).share.client))
+          : undefined
       if (capture.bytes === session.offset) return handOver(request, capture)
       drop(capture, 'The upload went on elsewhere.')
       return undefined
     },
     hold(request, session) {
       const capture = takeBack(request)
-      if (capture && !capture.isOver) waiting.set(session.id, capture)
+      if (!capture || capture.isOver) return
+      if (waiting.size >= maxIdle && !waiting.has(session.id)) dropOldestOf(whoHasMost(session.principal))
+      waiting.set(session.id, { capture, owner: session.principal })
     },
     keep(request, digest, size) {
       const capture = takeBack(request)

@@ -1,5 +1,6 @@
 import { Budget } from '../budget.js'
 import type { Digest } from '../oci/digest.js'
+import type { Client } from '../shares.js'
 import { asError } from './as-error.js'
 import type { BlobCacheEvent } from './blob-cache-event.js'
 import type { BlobSource } from './blob-source.js'
@@ -69,8 +70,11 @@ export interface BlobCache {
   readonly fetched: number
   /** Resolves when all that was downloaded to its end is stored, or cannot be. */
   settled(): Promise<void>
-  /** Takes the bytes of a push as they pass; nobody finds them before they are kept. Undefined once this is closed. */
-  capture(): Capture | undefined
+  /**
+   * Takes the bytes of a client's push as they pass; nobody finds them before they are kept. Undefined once this is
+   * closed.
+   */
+  capture(client?: Client): Capture | undefined
   /**
    * Stores a push that the upstream accepted under this digest, if its bytes have it. At once a `lease` of it waits for
    * that, within reason, rather than begin a download.
@@ -238,11 +242,12 @@ export function createBlobCache({
     return stored?.size
   }
 
-  function capture(): Capture | undefined {
+  function capture(client?: Client): Capture | undefined {
     if (closed) return undefined
     const taking: Capture = new Capture({
       store,
       clock,
+      ...(client && { client }),
       onDropped: error => {
         captures.delete(taking)
         onEvent({ kind: 'capture dropped', bytes: taking.bytes, error })

@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.js'
+import type { Client } from '../shares.js'
 
 /**
  * Bytes by digest, and nothing else: whom they may be served to is not known here. Whatever is stored was verified
@@ -9,9 +10,10 @@ export interface BlobStore {
   open(digest: Digest, options?: OpenOptions): Promise<StoredBlob | undefined>
   /**
    * Room for a blob of `size` bytes on its way in, or for one that grows as it is written when that is not known yet.
-   * Throws CacheTrouble when the store cannot take it now.
+   * One that is `unfinished` has only a share of all room, and only for as long as nothing else needs it.
+   * Throws CacheTrouble when the store cannot take it now: EDQUOT when it would be more than that share.
    */
-  ingest(size: number | undefined): Promise<Ingest>
+  ingest(size: number | undefined, unfinished?: Unfinished): Promise<Ingest>
   /**
    * Takes over what an interrupted ingest of the blob left (`Ingest.suspend`); from then on it is the caller's alone.
    * Undefined when there is none. What is in it is as good as the disk that kept it: nobody has checked its digest.
@@ -28,6 +30,14 @@ export interface BlobStore {
   /** What is stored, least recently used first as far as is known. */
   list(): AsyncIterable<StoredEntry>
   close(): Promise<void>
+}
+
+/** What nobody can read before somebody else has ended it, who may never do so: the bytes of a push. */
+export interface Unfinished {
+  /** Whose it is. */
+  readonly client: Client
+  /** Gives it up for the room that it takes. Resolves when nothing of it is left; false when it has ended just now. */
+  giveUp(): Promise<boolean>
 }
 
 export interface OpenOptions {

@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.js'
+import { ALONE, type Client } from '../shares.js'
 import { asError } from './as-error.js'
 import { CacheTrouble, type BlobStore, type Ingest } from './blob-store.js'
 import type { Clock } from './clock.js'
@@ -8,6 +9,8 @@ import { DigestMismatch } from './lease.js'
 export interface CaptureOptions {
   readonly store: BlobStore
   readonly clock: Clock
+  /** Whose push it is. */
+  readonly client?: Client
   /** Learns, once, why the bytes will not be kept. */
   readonly onDropped: (error: Error) => void
 }
@@ -126,7 +129,15 @@ export class Capture {
   }
 
   #open(): Promise<Ingest> {
-    return (this.#ingest ??= this.#options.store.ingest(undefined))
+    const { store, client = ALONE } = this.#options
+    return (this.#ingest ??= store.ingest(undefined, { client, giveUp: () => this.#giveUp() }))
+  }
+
+  /** Others need the room that it takes. The push itself goes on. */
+  async #giveUp(): Promise<boolean> {
+    const isUnderWay = !this.#isOver
+    await this.discard(new CacheTrouble('ENOSPC'))
+    return isUnderWay
   }
 
   #isFull(): boolean {

@@ -10,6 +10,7 @@ import {
   type StoredBlob,
   type StoredEntry,
   type Suspended,
+  type Unfinished,
 } from './blob-store.js'
 import { DirectoryInUse, type DirectoryLock } from './directory-lock.js'
 import { DiskIndex } from './disk-index.js'
@@ -129,8 +130,8 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async ingest(size: number | undefined): Promise<Ingest> {
-    return this.#writing(() => this.#beginIngest(size))
+  async ingest(size: number | undefined, unfinished?: Unfinished): Promise<Ingest> {
+    return this.#writing(() => this.#beginIngest(size, unfinished))
   }
 
   async resume(digest: Digest): Promise<Suspended | undefined> {
@@ -240,8 +241,8 @@ export class DiskStore implements BlobStore {
     })
   }
 
-  async #beginIngest(size: number | undefined): Promise<Ingest> {
-    const reservation = await this.#room.reserve(size ?? 0)
+  async #beginIngest(size: number | undefined, unfinished: Unfinished | undefined): Promise<Ingest> {
+    const reservation = await this.#room.reserve(size ?? 0, { unfinished })
     try {
       const path = this.#layout.temporary()
       const handle = await this.#files.open(path, 'wx+', 0o600)
@@ -257,7 +258,7 @@ export class DiskStore implements BlobStore {
     if (!partial) return undefined
     const { size, handle, path, present } = partial
     try {
-      const reservation = await this.#room.reserve(size, bytesIn(present))
+      const reservation = await this.#room.reserve(size, { written: bytesIn(present) })
       return { ingest: this.#ingestInto({ size, handle, path, reservation }), present }
     } catch (error) {
       // It may fit later.

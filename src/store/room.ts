@@ -1,6 +1,8 @@
 import type { StatsFs } from 'node:fs'
 import type { Digest } from '../oci/digest.js'
-import { CacheTrouble } from './blob-store.js'
+import { Budget } from '../budget.js'
+import { Shares } from '../shares.js'
+import { CacheTrouble, type Unfinished } from './blob-store.js'
 import type { DiskIndex } from './disk-index.js'
 import { Turns } from './turns.js'
 
@@ -29,11 +31,24 @@ export interface RoomOptions {
   readonly evictable: (digest: Digest) => boolean
   /** Removes a blob and gives the bytes that came free. */
   readonly evict: (digest: Digest) => Promise<number>
+  /** Milliseconds that never go back. */
+  readonly clock?: () => number
+}
+
+export interface ReserveOptions {
+  /** How much of it is on the disk already, in bytes. */
+  readonly written?: number
+  /** What of it is given up when others need its room. */
+  readonly unfinished?: Unfinished | undefined
 }
 
 /** What eviction brings the store down to once it was full, so that not every blob has to wait for one. */
 const LOW_MARK = 0.95
 const BLOCK = 4096
+/** Of all there may be, what is unfinished may take. */
+const SHARE_OF_UNFINISHED = 0.5
+/** How long what is unfinished may not grow before it goes rather than anything that is stored, in milliseconds. */
+const STALLED = 60_000
 /** A file that grows gets room for as much again, up to this, so that not every write has to ask. In bytes. */
 const AHEAD = 16 * 1024 * 1024
 
@@ -43,11 +58,22 @@ interface Promised {
   /** The part that the file system does not know of yet. */
   unwritten: number
   ended: boolean
+  readonly unfinished: Unfinished | undefined
+  /** When it asked for room last. */
+  grownAt: number
 }
 
-/** Keeps what is stored, and what is on its way in, within the store's size and off the file system's free space. */
+/**
+ * Keeps what is stored, and what is on its way in, within the store's size and off the file system's free space. What is
+ * unfinished has half of it at most, of which each client has a share, and makes way for everything else: where it does
+ * not grow any more before what is stored has to, and otherwise before something finds no room.
+ */
 export class Room {
   readonly #options: RoomOptions
+  readonly #clock: () => number
+  readonly #shares: Shares
+  /** Whatever has grown last is the last. */
+  readonly #unfinished = new Set<Promised>()
   readonly #turns = new Turns()
   #reserved = 0
   /** The part of the reserved bytes that the file system does not know of yet. */
@@ -56,6 +82,8 @@ export class Room {
 
   constructor(options: RoomOptions) {
     this.#options = options
+    this.#clock = options.clock ?? (() => performance.now())
+    this.#shares = new Shares(new Budget(options.maxSize * SHARE_OF_UNFINISHED), BLOCK)
   }
 
   /** Bytes promised to files on their way in. */
@@ -65,11 +93,17 @@ export class Room {
 
   /**
    * Evicts as much as a file of `size` bytes needs, of which `written` are on the disk already. Throws CacheTrouble: EFBIG
-   * when it could never fit, ENOSPC when too much is in use just now; or what `space` and `evict` throw.
+   * when it could never fit, ENOSPC when too much is in use just now, EDQUOT when it would be more than the share of what
+   * is unfinished; or what `space` and `evict` throw.
    */
-  async reserve(size: number, written = 0): Promise<Reservation> {
-    const promised = { bytes: 0, unwritten: 0, ended: false }
-    await this.#promise(promised, size, 0, written)
+  async reserve(size: number, { written = 0, unfinished }: ReserveOptions = {}): Promise<Reservation> {
+    const promised = { bytes: 0, unwritten: 0, ended: false, unfinished, grownAt: this.#clock() }
+    try {
+      await this.#promise(promised, size, 0, written)
+    } catch (error) {
+      this.#unfinished.delete(promised)
+      throw error
+    }
     return this.#reservation(promised)
   }
 
@@ -89,28 +123,72 @@ export class Room {
   async #promise(promised: Promised, size: number, ahead: number, written = 0): Promise<void> {
     const needed = Math.ceil(size / BLOCK) * BLOCK
     const evicted = await this.#turns.take('room', async () => {
-      const { free, total, floor } = await this.#space()
-      const { maxSize } = this.#options
-      if (needed > Math.min(maxSize, total - floor)) throw new CacheTrouble('EFBIG')
+      // It may have been given up while it waited.
+      if (isOver(promised)) return 0
+      this.#touch(promised)
       const lacking = Math.max(0, needed - promised.bytes)
-      const freed = await this.#evictWhile(
-        freed =>
-          this.#excess(maxSize - lacking) > 0 || free + freed - this.#unwritten - (lacking - written) < floor,
-      )
-      if (freed === undefined) throw new CacheTrouble('ENOSPC')
-      const spare = Math.min(
-        -this.#excess(maxSize) - lacking,
-        free + freed - this.#unwritten - floor - (lacking - written),
-      )
-      const more = lacking + Math.floor(Math.min(needed, ahead, spare) / BLOCK) * BLOCK
-      if (promised.ended) return freed
-      promised.bytes += more
-      promised.unwritten += more - written
-      this.#reserved += more
-      this.#unwritten += more - written
-      return freed
+      if (!this.#takeShare(promised, lacking)) throw new CacheTrouble('EDQUOT')
+      try {
+        const { freed, spare } = await this.#makeRoom(promised, needed, lacking, written)
+        if (isOver(promised)) {
+          this.#giveBackShare(promised, lacking)
+          return freed
+        }
+        const wanted = Math.floor(Math.min(needed, ahead, spare) / BLOCK) * BLOCK
+        const more = lacking + (this.#takeShare(promised, wanted) ? wanted : 0)
+        this.#add(promised, more, written)
+        return freed
+      } catch (error) {
+        this.#giveBackShare(promised, lacking)
+        throw error
+      }
     })
     if (evicted > 0) this.#startRelief()
+  }
+
+  /** The bytes that were freed for it, and what may be had besides with nothing more to go for that. */
+  async #makeRoom(
+    { unfinished }: Promised,
+    needed: number,
+    lacking: number,
+    written: number,
+  ): Promise<{ readonly freed: number; readonly spare: number }> {
+    const { free, total, floor } = await this.#space()
+    const { maxSize } = this.#options
+    if (needed > Math.min(maxSize, total - floor)) throw new CacheTrouble('EFBIG')
+    const freed = await this.#evictWhile(
+      freed =>
+        this.#excess(maxSize - lacking) > 0 || free + freed - this.#unwritten - (lacking - written) < floor,
+      unfinished === undefined,
+    )
+    if (freed === undefined) throw new CacheTrouble('ENOSPC')
+    const spare = Math.min(
+      -this.#excess(maxSize) - lacking,
+      free + freed - this.#unwritten - floor - (lacking - written),
+    )
+    return { freed, spare }
+  }
+
+  #add(promised: Promised, more: number, written: number): void {
+    promised.bytes += more
+    promised.unwritten += more - written
+    this.#reserved += more
+    this.#unwritten += more - written
+  }
+
+  #touch(promised: Promised): void {
+    if (!promised.unfinished) return
+    promised.grownAt = this.#clock()
+    this.#unfinished.delete(promised)
+    this.#unfinished.add(promised)
+  }
+
+  #takeShare({ unfinished }: Promised, bytes: number): boolean {
+    return unfinished === undefined || this.#shares.take(unfinished.client, bytes)
+  }
+
+  #giveBackShare({ unfinished }: Promised, bytes: number): void {
+    if (unfinished) this.#shares.giveBack(unfinished.client, bytes)
   }
 
   #startRelief(): void {
@@ -129,20 +207,32 @@ export class Room {
     while (await this.#turns.take('room', evictOne));
   }
 
-  /** The bytes freed, or undefined when nothing is left that may go. */
-  async #evictWhile(needed: (freed: number) => boolean): Promise<number | undefined> {
+  /** The bytes freed, or undefined when nothing is left that may go; with `all` also what is unfinished and grows. */
+  async #evictWhile(needed: (freed: number) => boolean, all: boolean): Promise<number | undefined> {
     let freed = 0
     while (needed(freed)) {
-      const more = await this.#evictOldest()
+      const more = (await this.#evictOldest()) ?? (all ? await this.#giveUpOldest(-Infinity) : undefined)
       if (more === undefined) return undefined
       freed += more
     }
     return freed
   }
 
+  /** What is unfinished and stalls goes before what is stored. */
   async #evictOldest(): Promise<number | undefined> {
+    const stalled = await this.#giveUpOldest(STALLED)
+    if (stalled !== undefined) return stalled
     const digest = this.#options.index.oldest(this.#options.evictable)
     return digest === undefined ? undefined : this.#options.evict(digest)
+  }
+
+  /** The bytes freed, or undefined when nothing that is unfinished has not grown for so long, in milliseconds. */
+  async #giveUpOldest(stalledFor: number): Promise<number | undefined> {
+    const [oldest] = this.#unfinished
+    if (!oldest?.unfinished || this.#clock() - oldest.grownAt < stalledFor) return undefined
+    this.#unfinished.delete(oldest)
+    const written = oldest.bytes - oldest.unwritten
+    return (await oldest.unfinished.giveUp()) ? written : 0
   }
 
   #excess(limit: number): number {
@@ -175,7 +265,14 @@ export class Room {
         promised.ended = true
         onDisk(promised.unwritten)
         this.#reserved -= promised.bytes
+        this.#unfinished.delete(promised)
+        this.#giveBackShare(promised, promised.bytes)
       },
     }
   }
+}
+
+/** Whether it was ended, maybe while something was waited for. */
+function isOver({ ended }: Promised): boolean {
+  return ended
 }

@@ -1,7 +1,15 @@
 import { LRUCache } from 'lru-cache'
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
 import { CacheTrouble } from './blob-store.js'
-import type { BlobStore, Ingest, OpenOptions, StoredBlob, StoredEntry, Suspended } from './blob-store.js'
+import type {
+  BlobStore,
+  Ingest,
+  OpenOptions,
+  StoredBlob,
+  StoredEntry,
+  Suspended,
+  Unfinished,
+} from './blob-store.js'
 import { memoryIngest } from './memory-ingest.js'
 
 export interface SmallBlobsOptions {
@@ -67,8 +75,8 @@ export class SmallBlobs implements BlobStore {
     return undefined
   }
 
-  async ingest(size: number | undefined): Promise<Ingest> {
-    if (size === undefined || size > this.#maxSize) return this.#store.ingest(size)
+  async ingest(size: number | undefined, unfinished?: Unfinished): Promise<Ingest> {
+    if (size === undefined || size > this.#maxSize) return this.#store.ingest(size, unfinished)
     return memoryIngest(size, () => this.#store.ingest(size))
   }
 

@@ -149,3 +149,16 @@ t.test('an upload that is given up is discarded', async t => {
   await settled()
   t.equal(store.ingests, 0)
 })
+
+t.test('who has most uploads that wait loses the oldest, not somebody else', async t => {
+  const { captures } = stand(t, { maxIdle: 4 })
+  const of = (id: string, principal: string, offset = 0): UploadSession => ({
+    ...sessionOf(id, offset),
+    principal,
+  })
+  await part(captures, of('other', 'user:other'), 10)
+  for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) await part(captures, of(id, 'user:greedy'), 10)
+  t.equal(await part(captures, of('other', 'user:other', 10), 10), true)
+  t.equal(await part(captures, of('c', 'user:greedy', 10), 10), false)
+  t.equal(await part(captures, of('f', 'user:greedy', 10), 10), true)
+})

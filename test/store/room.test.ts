@@ -353,3 +353,65 @@ function nth(digests: readonly Digest[], position: number): Digest {
   if (digest === undefined) throw new Error('no such digest')
   return digest
 }
+
+t.test('what is unfinished has a share, and makes way for what is not', async t => {
+  const index = new DiskIndex()
+  let now = 0
+  const room = new Room({
+    index,
+    maxSize: 40 * BLOCK,
+    minFree: { bytes: 0 },
+    space: async () => ({ blocks: 1000, bsize: BLOCK, bavail: 1000 }),
+    evictable: () => true,
+    evict: async digest => index.forget(digest),
+    clock: () => now,
+  })
+  const givenUp: string[] = []
+  const begin = async (name: string, network: string): Promise<Reservation> => {
+    const unfinished = {
+      client: { network },
+      giveUp: async () => {
+        givenUp.push(name)
+        reservation.end()
+        return true
+      },
+    }
+    const reservation = await room.reserve(0, { unfinished })
+    return reservation
+  }
+  const [one, two] = [await begin('one', 'a'), await begin('two', 'b')]
+  await one.grow(5 * BLOCK)
+  t.equal(room.reserved, 10 * BLOCK, 'with as much ahead')
+  await t.rejects(one.grow(11 * BLOCK), { code: 'EDQUOT' }, 'half of what is left of its half')
+  await two.grow(5 * BLOCK)
+  t.equal(room.reserved, 15 * BLOCK)
+  const stored = nameOf(0)
+  index.use(stored, { size: 1, allocated: 20 * BLOCK })
+
+  const fill = await room.reserve(20 * BLOCK)
+  await room.settled()
+  t.same(givenUp, [], 'what is stored goes before what grows')
+  t.equal(index.count, 0)
+  const next = await room.reserve(10 * BLOCK)
+  t.same(givenUp, ['one'], 'but what grows goes before nothing can be had, the oldest first')
+  next.end()
+  fill.end()
+
+  index.use(stored, { size: 1, allocated: 34 * BLOCK })
+  now += 60_000
+  const last = await room.reserve(6 * BLOCK)
+  await room.settled()
+  t.same(
+    [givenUp, index.count],
+    [['one', 'two'], 1],
+    'what does not grow any more goes before what is stored',
+  )
+  last.end()
+  t.equal(room.reserved, 0)
+  const again = await begin('three', 'a')
+  await again.grow(10 * BLOCK)
+  await t.rejects(again.grow(30 * BLOCK), { code: 'EDQUOT' })
+  again.end()
+  const whole = await room.reserve(40 * BLOCK)
+  whole.end()
+})
