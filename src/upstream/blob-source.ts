@@ -54,7 +54,7 @@ export interface BlobStat {
   /** In bytes. */
   readonly size: number
   /** What the registry warned of, as the value of a Warning header. */
-  readonly warning: string | undefined
+  readonly warning?: string
 }
 
 export interface BlobSourceOptions {
@@ -79,6 +79,13 @@ export interface BlobSourceOptions {
 const REDIRECTS = [301, 302, 303, 307, 308]
 const MAX_HOPS = 2
 const FURTHER_TRIES = 2
+
+/**
+ * How often the registry is asked again while it redirects to hosts that are not allowed: behind a pull-through-cache
+ * rule ECR sends the first ones who ask for a layer to where it imports it from (Docker Hub's CDN), and to its own
+ * bucket once it has it. The waits double.
+ */
+const FURTHER_TRIES_ELSEWHERE = 3
 
 export function createBlobSource({
   upstream,
@@ -106,6 +113,7 @@ export function createBlobSource({
         signal: asker,
         patience: askPatience,
       })
+    const elsewhere = new Set<string>()
     for (let tries = 0; ; tries++) {
       // Each try asks the registry anew, since what a redirect was signed with may have expired.
       const answer = await ask(range, signal, Math.max(0, giveUpAt - clock.now()))
@@ -114,6 +122,16 @@ export function createBlobSource({
       if (!target) {
         if (!isBlob(answer)) return unlessUnsatisfiable(answer)
         return checked(openAt(answer, range, readServed, warning), digest)
+      }
+      if (!rules.allows(target)) {
+        elsewhere.add(target.host)
+        const wait = backoff * 2 ** tries
+        const isWeb = /^https?:$/.test(target.protocol) && target.username === '' && target.password === ''
+        if (!isWeb || tries >= FURTHER_TRIES_ELSEWHERE || clock.now() + wait > giveUpAt)
+          throw redirectRefused(target, elsewhere)
+        observer.retried('storage_refused')
+        await pause(wait, signal)
+        continue
       }
       const stored = await readStored(target, headers, signal)
       if (!(stored instanceof StorageFailure))
@@ -166,7 +184,7 @@ export function createBlobSource({
   ): Promise<{ readonly answer: Answer; readonly url: URL } | StorageFailure> {
     let url = first
     for (let hop = 1; hop <= MAX_HOPS; hop++) {
-      if (!rules.allows(url)) throw redirectRefused(url)
+      if (!rules.allows(url)) throw redirectRefused(url, [url.host])
       const answer = await readPlace(url, headers, signal)
       if (answer instanceof StorageFailure) return answer
       const next = redirectOf(answer, url)
@@ -211,11 +229,13 @@ export function createBlobSource({
     return new StorageFailure(error, status < 500 && status !== 429 && status !== 408)
   }
 
-  function redirectRefused(url: URL): OciError {
+  function redirectRefused(url: URL, hosts: Iterable<string>): OciError {
     return new RedirectRefused(
-      `ecr-mirror: the upstream "${upstream}" redirects blobs to a place that is not among its redirectHosts; ` +
-        'its operator has to add that host there, if it is meant.',
+      `ecr-mirror: the upstream "${upstream}" redirects blobs to a host that is not among its redirectHosts. ` +
+        'ECR does so while it imports an image by a pull-through-cache rule: try again in a minute. If it stays so, ' +
+        'the operator has to add the host to redirectHosts of that upstream, if it is meant; it is in the log.',
       url,
+      [...hosts],
     )
   }
 
@@ -236,7 +256,7 @@ export function createBlobSource({
       const size = redirected ? undefined : contentLengthOf(answer)
       if (size === undefined) return sizeByRange(repository, digest, signal)
       if (!fitsSize(digest, size)) throw somethingElse()
-      return { size, warning: warningsIn(answer.headers.warning) }
+      return statOf(size, warningsIn(answer.headers.warning))
     },
   }
 
@@ -250,14 +270,18 @@ export function createBlobSource({
       const opened = await open(repository, digest, { first: 0, last: 0 }, signal)
       if ('statusCode' in opened) return opened
       discard(opened.body)
-      return opened
+      return statOf(opened.size, opened.warning)
     } catch (error) {
       // Nothing has no first byte.
       if (!(error instanceof RangeNotSatisfiable) || error.size === undefined) throw error
       if (!fitsSize(digest, error.size)) throw somethingElse()
-      return { size: error.size, warning: undefined }
+      return { size: error.size }
     }
   }
+}
+
+function statOf(size: number, warning: string | undefined): BlobStat {
+  return { size, ...(warning !== undefined && { warning }) }
 }
 
 /** A redirect led to a place that is not allowed. */
@@ -265,9 +289,9 @@ export class RedirectRefused extends OciError {
   /** Host, and port unless it is the scheme's own; for the operator, and no client. */
   readonly host: string
 
-  constructor(message: string, url: URL) {
-    // The host is for the log; nothing else of the URL is.
-    super('UNKNOWN', message, { status: 502, cause: new Error(`redirected to ${url.host}`) })
+  constructor(message: string, url: URL, hosts: readonly string[]) {
+    // The hosts are for the log; nothing else of the URL is.
+    super('UNKNOWN', message, { status: 502, cause: new Error(`redirected to ${hosts.join(', ')}`) })
     this.host = url.host
   }
 }

@@ -8,7 +8,7 @@ export type RequestOutcome = number | 'unreachable' | 'broken_off' | 'timeout' |
 
 /**
  * Why a request was sent again: a 429, a 5xx or no answer of the registry, a token that it refused, or bytes that its
- * storage refused (a signature may have expired) or failed to give.
+ * storage refused (a signature may have expired, or it is no storage that is allowed) or failed to give.
  */
 export const RETRY_REASONS = [
   'throttled',

@@ -271,14 +271,15 @@ t.test('two hops are followed and a third is not', async t => {
   t.equal(server.requests.length, 4)
 })
 
-for (const location of [
-  'http://127.0.0.1:1/key?X-Amz-Signature=canary',
-  'https://evil.example/canary',
-  'http://169.254.169.254/latest/meta-data/',
-  'file:///etc/passwd',
-  '//evil.example/canary',
-  '/v2/team/app/elsewhere',
-]) {
+for (const [location, asked] of [
+  ['http://127.0.0.1:1/key?X-Amz-Signature=canary', 4],
+  ['https://evil.example/canary', 4],
+  ['http://169.254.169.254/latest/meta-data/', 4],
+  ['file:///etc/passwd', 1],
+  ['https://user:secret@evil.example/canary', 1],
+  ['//evil.example/canary', 4],
+  ['/v2/team/app/elsewhere', 4],
+] as const) {
   t.test(`a redirect to ${location} is a 502, and nothing is connected to`, async t => {
     const { blobs, storage, registry } = await stand(t, { registry: () => redirect(location) })
     t.match(await refusal(t, blobs.open(repository, digest, undefined, never)), {
@@ -286,9 +287,26 @@ for (const location of [
       message: /redirectHosts/,
     })
     t.equal(storage.requests.length, 0)
-    t.equal(registry.requests.length, 1)
+    t.equal(registry.requests.length, asked, 'asked again where ECR may be importing')
   })
 }
+
+t.test(
+  'a redirect elsewhere is asked about again, until the registry has the blob or patience ends',
+  async t => {
+    let asked = 0
+    const importing = await stand(t, {
+      registry: storage => (incoming, response) =>
+        redirect(++asked < 3 ? 'https://cdn.example/layer' : `${storage.origin}/key`)(incoming, response),
+    })
+    t.match(await read(importing.blobs), { content: CONTENT })
+    t.equal(asked, 3)
+    const impatient = await stand(t, { registry: () => redirect('https://cdn.example/layer'), patience: 0 })
+    const refused = await refusal(t, impatient.blobs.open(repository, digest, undefined, never))
+    t.match(refused, { status: 502, host: 'cdn.example' })
+    t.equal(impatient.registry.requests.length, 1)
+  },
+)
 
 t.test('a listed name that was not listed as an address may not lead to this machine', async t => {
   const { blobs, storage } = await stand(t, {
