@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { explain, type ExplainedStall } from './attribute.js'
@@ -60,7 +59,7 @@ export async function watchFile(
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
   // That it was killed shows in how it ended.
   child.on('error', () => undefined)
-  const [code] = (await once(child, 'close')) as [number | null]
+  const code = await new Promise<number | null>(resolve => child.once('close', resolve))
   const found = await readReport(report)
   const stalls = found ? explain(found, locator) : []
   return {
