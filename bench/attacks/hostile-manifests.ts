@@ -32,7 +32,7 @@ function filled(size: number, make: (index: number) => string): string {
   for (let length = 0, index = 0; length < size; index++) {
     const part = make(index)
     parts.push(part)
-    length += part.length + 1
+    length += Buffer.byteLength(part) + 1
   }
   parts.pop()
   return parts.join(',')

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { plainEnvironment } from '../../test/clients/support/run-client.js'
 import { reachOf } from '../../test/ecr/reach.js'
@@ -29,7 +31,6 @@ const POLICY = [
 /** The program as it is built. npm starts it in the root of the tree, and so do the tests. */
 export const MAIN = join(process.cwd(), 'dist', 'main.js')
 const LISTENING = /"listen":\["(http:[^"]+)"\]/
-const OPERATIONS = /"operations":"(http:[^"]+)"/
 /** How long it may take to end after SIGTERM. */
 const END_WITHIN_MS = 8_000
 
@@ -62,13 +63,14 @@ export async function startMirror(
     join(directory, 'users'),
     join(directory, 'watch'),
   ]
+  const operations = `127.0.0.1:${await freePort()}`
   const logins = Object.entries(USERS).map(([name, password]) => `${name}:${password}`)
   await writeFile(users, await usersFile(logins.join(',')))
   await writeFile(
     configFile,
     JSON.stringify({
       listen: '127.0.0.1:0',
-      operations: { listen: '127.0.0.1:0' },
+      operations: { listen: operations },
       log: { level: 'info', format: 'json' },
       users: { htpasswd: users },
       policy: POLICY,
@@ -84,15 +86,24 @@ export async function startMirror(
     AWS_SECRET_ACCESS_KEY: 'secret-of-the-stand-in',
     [REPORT_SOCKET]: socket,
   })
-  const said = await output()
   return {
-    url: LISTENING.exec(said)?.[1] ?? '',
-    operationsUrl: OPERATIONS.exec(said)?.[1] ?? '',
+    url: LISTENING.exec(await output())?.[1] ?? '',
+    operationsUrl: `http://${operations}`,
     pid,
     configFile,
     watched: () => askWatch(socket),
     stop: () => stop(END_WITHIN_MS),
   }
+}
+
+/** A port that is free now: the mirror says in no line of its log which one it takes for its operations. */
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
 /** What the command line needs besides its arguments. */

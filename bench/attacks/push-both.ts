@@ -7,7 +7,7 @@ export async function pushBoth(
   repository: string,
   tag: string,
   { bytes, mediaType }: MadeManifest,
-  signal: AbortSignal,
+  signal = AbortSignal.timeout(20_000),
 ): Promise<boolean> {
   const pushed = await stage.ask(
     'PUT',

@@ -16,6 +16,8 @@ import { Stage } from './stage.js'
 export interface RunOptions {
   /** Everything in little, for a second: it shows that everything works, and no figure means anything. */
   readonly quick: boolean
+  /** How long each attack may go on, in place of its own time. */
+  readonly seconds?: number | undefined
   /** Names of attacks; empty: all. */
   readonly only: readonly string[]
   /** Is given what was found of each attack when it has ended. */
@@ -30,7 +32,13 @@ const GRACE_MS = 3_000
 const AFTERMATH_MS = 1_000
 
 /** Runs the attacks one after the other, each on a mirror of its own. */
-export async function run({ quick, only, onAttack, signal }: RunOptions): Promise<AttackReport[]> {
+export async function run({
+  quick,
+  seconds = quick ? 1 : undefined,
+  only,
+  onAttack,
+  signal,
+}: RunOptions): Promise<AttackReport[]> {
   if (process.platform !== 'linux')
     throw new Error('The attacks come from other addresses of the loopback and need Linux')
   const unknown = only.find(name => !ATTACKS.some(each => each.name === name))
@@ -47,7 +55,7 @@ export async function run({ quick, only, onAttack, signal }: RunOptions): Promis
       signal.throwIfAborted()
       const own = join(directory, attack.name)
       await mkdir(own)
-      const report = await runAttack(attack, { directory: own, watch, quick, signal })
+      const report = await runAttack(attack, { directory: own, watch, quick, seconds, signal })
       rmSync(own, { recursive: true, force: true, maxRetries: 5 })
       reports.push(report)
       onAttack(report)
@@ -65,11 +73,13 @@ async function runAttack(
     directory,
     watch,
     quick,
+    seconds = attack.seconds,
     signal,
   }: {
     readonly directory: string
     readonly watch: string
     readonly quick: boolean
+    readonly seconds: number | undefined
     readonly signal: AbortSignal
   },
 ): Promise<AttackReport> {
@@ -81,7 +91,7 @@ async function runAttack(
     const ending = new AbortController()
     const over = ending.signal
     const end = (): void => ending.abort()
-    const timer = setTimeout(end, quick ? 1_000 : attack.seconds * 1000)
+    const timer = setTimeout(end, seconds * 1000)
     signal.addEventListener('abort', end, { once: true })
     // Hundreds of requests end with it.
     setMaxListeners(0, over)

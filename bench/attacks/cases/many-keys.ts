@@ -11,6 +11,8 @@ export const manyKeysByAccept: Attack = {
     await stage.farSide.tell('repository', { name: 'attacker/app' })
     const size = stage.sized({ full: LARGEST, quick: 1000 })
     const manifests = Array.from({ length: 4 }, (_, seed) => manyKeys(size, seed))
+    for (const [index, manifest] of manifests.entries())
+      await pushBoth(stage, 'attacker/app', `k${index}`, manifest)
     return async signal => {
       let heads = 0
       const ask = async (tag: string): Promise<void> => {
@@ -28,8 +30,6 @@ export const manyKeysByAccept: Attack = {
         for (let seed = manifests.length; !signal.aborted; seed++)
           await pushBoth(stage, 'attacker/app', `k${seed % 4}`, manyKeys(size, seed), signal)
       }
-      for (const [index, manifest] of manifests.entries())
-        await pushBoth(stage, 'attacker/app', `k${index}`, manifest, signal)
       await Promise.all([...Array.from({ length: 8 }, (_, index) => ask(`k${index % 4}`)), push()])
       return [{ name: 'HEADs that were sent', value: heads, unit: '' }]
     }

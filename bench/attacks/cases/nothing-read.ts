@@ -3,30 +3,34 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Attack } from '../attack.js'
 
 const MiB = 1024 * 1024
+const WAVE = 250
+/** How long they are held when all have the beginning of an answer. */
+const HELD_MS = 6_000
 
 /** Connections without a login that ask for much and take none of it. */
 export const nothingRead: Attack = {
   name: 'S4',
   title: '2,000 connections from one address, without a login, that read nothing',
-  seconds: 12,
+  seconds: 40,
   prepare: async stage => {
     const digest = await stage.newBlob('public/app', '1.0', 16 * MiB)
     // Cached, so that it is the mirror that they use up and not the way to ECR.
-    await stage.ask('GET', `/v2/public/app/blobs/${digest}`)
+    await stage.ask('GET', `/v2/public/app/blobs/${digest}`, { headers: { connection: 'close' } })
+    // Some more than may be open of one address, so that all of those are.
+    const wanted = stage.sized({ full: 2_100, quick: 20 })
     return async signal => {
-      for (
-        let opened = 0;
-        opened < stage.sized({ full: 2_000, quick: 20 }) && !signal.aborted;
-        opened += 100
-      ) {
-        // As many as a listener's queue takes at a time.
-        const wave = Array.from({ length: 100 }, () =>
-          stage.open('GET', `/v2/public/app/blobs/${digest}`).pause(),
-        )
-        await Promise.all(wave.map(socket => once(socket, 'connect', { signal }).catch(() => undefined)))
+      let answered = 0
+      const connect = async (): Promise<void> => {
+        const socket = stage.open('GET', `/v2/public/app/blobs/${digest}`).pause()
+        const answer = once(socket, 'readable', { signal })
+        const refused = once(socket, 'close', { signal })
+        await Promise.race([answer.then(() => answered++), refused])
       }
-      await sleep(60_000, undefined, { signal }).catch(() => undefined)
-      return []
+      // In waves, since a listener's queue takes some hundreds at a time.
+      for (let begun = 0; begun < wanted && !signal.aborted; begun += WAVE)
+        await Promise.allSettled(Array.from({ length: Math.min(WAVE, wanted) }, connect))
+      await sleep(HELD_MS, undefined, { signal }).catch(() => undefined)
+      return [{ name: 'connections that were answered', value: answered, unit: '' }]
     }
   },
 }

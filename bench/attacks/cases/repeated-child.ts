@@ -12,10 +12,10 @@ export const repeatedChild: Attack = {
     await stage.farSide.tell('repository', { name: 'attacker/app' })
     const child = paddedImage(stage.sized({ full: LARGEST, quick: 1000 }))
     const index = indexNaming(child, stage.sized({ full: 49_000, quick: 10 }))
+    await pushBoth(stage, 'attacker/app', 'child', child)
+    await stage.ask('GET', '/v2/attacker/app/manifests/child', { as: 'attacker' })
+    await pushBoth(stage, 'attacker/app', 'index', index)
     return async signal => {
-      await pushBoth(stage, 'attacker/app', 'child', child, signal)
-      await pushBoth(stage, 'attacker/app', 'index', index, signal)
-      await stage.ask('GET', '/v2/attacker/app/manifests/child', { as: 'attacker' }, signal)
       const headers = { 'cache-control': 'no-cache', accept: '*/*' }
       while (!signal.aborted) {
         for (const reference of ['index', index.digest]) {

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Attack } from '../attack.js'
 
 const MiB = 1024 * 1024
-const BLOBS = 6
+/** Each would fit beside what the cache has stored, and not beside the push. */
+const BLOBS = 3
 
 /** A push that takes most of the cache and never ends, while others pull what is not cached yet. */
 export const unfinishedUpload: Attack = {
@@ -25,7 +26,11 @@ export const unfinishedUpload: Attack = {
         if (!socket.write(piece)) await drained(socket, signal)
       let again = 0
       for (let blob = 0; blob < BLOBS && !signal.aborted; blob++) {
-        const digest = await stage.newBlob('owner/app', String(blob), 5 * MiB)
+        const digest = await stage.newBlob(
+          'owner/app',
+          String(blob),
+          stage.sized({ full: 30 * MiB, quick: MiB }),
+        )
         await stage.ownersPull(`/v2/owner/app/blobs/${digest}`)
         const { cache } = await stage.ownersPull(`/v2/owner/app/blobs/${digest}`)
         if (cache !== 'hit') again++
