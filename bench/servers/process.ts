@@ -9,7 +9,8 @@ export interface ServerProcess {
   readonly pid: number
   /** All that it has said. */
   readonly output: () => Promise<string>
-  readonly stop: () => Promise<void>
+  /** Kills it when it has not ended within so many milliseconds; whether it ended by itself. */
+  readonly stop: (withinMs?: number) => Promise<boolean>
 }
 
 const READY_WITHIN_MS = 60_000
@@ -35,11 +36,12 @@ export async function startProcess(
   await log.close()
 
   const output = (): Promise<string> => readFile(file, 'utf8')
-  const stop = async (): Promise<void> => {
+  const stop = async (withinMs = END_WITHIN_MS): Promise<boolean> => {
     child.kill('SIGTERM')
-    const last = setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS)
+    const last = setTimeout(() => child.kill('SIGKILL'), withinMs)
     await ended
     clearTimeout(last)
+    return child.signalCode !== 'SIGKILL'
   }
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null
   const deadline = Date.now() + READY_WITHIN_MS

@@ -17,7 +17,7 @@ export interface Server extends Door {
   readonly login: Login
   /** Undefined where there is no process to be measured. */
   readonly pid: number | undefined
-  stop(): Promise<void>
+  stop(): Promise<unknown>
 }
 
 export interface ServerOptions {
