@@ -187,8 +187,13 @@ async function openApp(
   if (opened) {
     control(commands, {
       ...opened,
-      import: (bundle, renaming) =>
-        opened.import(bundle, renaming, ({ name }) => importedScope(rules.current.rules.upstreams, name)),
+      import: (bundle, renaming, signal) =>
+        opened.import(
+          bundle,
+          renaming,
+          ({ name }) => importedScope(rules.current.rules.upstreams, name),
+          signal,
+        ),
     })
   }
 

@@ -19,6 +19,7 @@ import { listImages, type CachedImage } from './store/images.js'
 import { createJournal, type Journal } from './store/journal.js'
 import { layoutOf } from './store/layout.js'
 import { DigestMismatch } from './store/lease.js'
+import { ManifestReadings } from './store/manifest-readings.js'
 import { createManifestStore } from './store/manifest-store.js'
 import { openMembership } from './store/membership.js'
 import { purge, type PurgeResult, type PurgeTarget } from './store/purge.js'
@@ -34,18 +35,19 @@ export type CacheConfig = NonNullable<Config['cache']>
 export interface OpenCache {
   readonly cache: Cache
   readonly store: DiskStore
-  /** Drops something that is cached. Throws CacheTrouble. */
-  purge(target: PurgeTarget): Promise<PurgeResult>
+  /** Drops something that is cached. Throws CacheTrouble, and the signal's reason before anything was dropped. */
+  purge(target: PurgeTarget, signal?: AbortSignal): Promise<PurgeResult>
   /** Takes the images of a bundle into the cache. Throws BundleRefused, CacheTrouble, and what reading it throws. */
   import(
     bundle: AsyncIterable<Uint8Array>,
     renaming: Renaming,
     scopeOf: ImportParts['scopeOf'],
+    signal?: AbortSignal,
   ): Promise<ImportResult>
   /** Resolves when another process can see all that is cached and known. */
   settled(): Promise<void>
   /** Every image of which something is cached, looked at one after the other, which counts as no use of it. */
-  images(): AsyncGenerator<CachedImage>
+  images(signal?: AbortSignal): AsyncGenerator<CachedImage>
   /** How long at most what the upstream said is served without asking again, in milliseconds. */
   readonly validity: { readonly tags: number; readonly blobs: number }
   /** Undefined when there is none. */
@@ -107,6 +109,7 @@ export async function openCache(
     onTrouble: (digest, error) => onEvent({ kind: 'cache trouble', digest, error }),
     onMismatch: digest => onEvent({ kind: 'mismatch', digest, where: 'store' }),
   })
+  const readings = new ManifestReadings()
   const referrers = createReferrersCache({ ...config.tags, now })
   const scrub = await scrubOf(config, store, onEvent)
   const whole = ({ ttl, staleFor }: Validity): number => ttl + staleFor
@@ -114,17 +117,21 @@ export async function openCache(
   return {
     store: disk,
     scrub,
-    images: () =>
-      listImages({
-        tags,
-        membership,
-        read: digest => looked.read(digest, MAX_MANIFEST_BYTES),
-        sizeOf: async digest => disk.sizeOf(digest) ?? looked.sizeOf(digest),
-      }),
+    images: signal =>
+      listImages(
+        {
+          tags,
+          membership,
+          readings,
+          read: digest => looked.read(digest, MAX_MANIFEST_BYTES),
+          sizeOf: async digest => disk.sizeOf(digest) ?? looked.sizeOf(digest),
+        },
+        signal,
+      ),
     validity: { tags: whole(config.tags), blobs: whole(config.membership) },
-    purge: target => purge(target, { tags, membership, manifests, store }),
-    import: (bundle, renaming, scopeOf) =>
-      importBundle(bundle, renaming, { store, manifests, membership, tags, scopeOf }),
+    purge: (target, signal) => purge(target, { tags, membership, manifests, readings, store }, signal),
+    import: (bundle, renaming, scopeOf, signal) =>
+      importBundle(bundle, renaming, { store, manifests, readings, membership, tags, scopeOf }, signal),
     async settled() {
       await Promise.all([blobs.settled(), manifests.settled(), membership.settled(), tags.settled()])
     },
@@ -132,6 +139,7 @@ export async function openCache(
       blobs,
       smallBlobs,
       manifests,
+      readings,
       membership,
       tags,
       referrers,

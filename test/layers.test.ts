@@ -70,6 +70,11 @@ const ALSO: readonly (readonly [room: string, file: string])[] = [
   ['upstream', 'until-aborted.ts'],
   ['store', 'until-aborted.ts'],
   ['registry', 'until-aborted.ts'],
+  // How long work lets others be answered, which belongs to no room.
+  ['store', 'yielder.ts'],
+  ['registry', 'yielder.ts'],
+  ['bundle', 'yielder.ts'],
+  ['status', 'yielder.ts'],
   // What is not to be printed, wherever it is held.
   ['config', 'secret.ts'],
   ['access', 'secret.ts'],

@@ -1,17 +1,24 @@
-import { ambiguityIn } from '../oci/ambiguity.js'
+import { ambiguityIn, whyUnknown } from '../oci/ambiguity.js'
 import type { Digest } from '../oci/digest.js'
-import { blobsOf, mediaTypeIn, parseManifest, platformText, type Descriptor } from '../oci/manifest.js'
+import { blobsOf, isImageToRun, platformText, type Descriptor } from '../oci/manifest.js'
+import type { ManifestReadings } from '../store/manifest-readings.js'
+import { walkManifests, type ReadManifest, type WalkBudget, type WalkStep } from '../store/manifest-walk.js'
 import type { ManifestFacts } from '../store/membership.js'
+import { Yielder } from '../yielder.js'
 import { BundleRefused } from './bundle-refused.js'
 
 /** What is looked at to tell what belongs to an image. */
 export interface PartsSources {
   /** A manifest's bytes; undefined when it is not there. */
   readonly read: (digest: Digest) => Promise<Buffer | undefined>
+  readonly readings: ManifestReadings
   /** A blob's size in bytes; undefined when it is not there. */
   readonly sizeOf: (digest: Digest) => Promise<number | undefined>
   /** Of an index, whether to take what it has for a platform. */
-  readonly takes: (child: Descriptor) => Promise<boolean>
+  readonly takes: (child: Descriptor) => boolean
+  /** What may be looked at; several images may share it. */
+  readonly budget?: WalkBudget
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Whatever belongs to an image, or to an index of images. */
@@ -20,6 +27,10 @@ export interface ImageParts {
   readonly manifests: ManifestFacts[]
   readonly blobs: Map<Digest, number>
   readonly missing: MissingPart[]
+  /** Layers that may be fetched from elsewhere, by agreement, and are not there. */
+  readonly elsewhere: Digest[]
+  /** Why it cannot be told what belongs to it: a manifest with what is not understood about it. */
+  unknown: string | undefined
   /** What an index has that was not taken, by platform where it has one. */
   readonly leftOut: string[]
 }
@@ -30,66 +41,112 @@ export interface MissingPart {
   readonly size: number | undefined
 }
 
-/** An index's entry that is no image to run, such as BuildKit's attestations. */
-const NO_PLATFORM = 'unknown/unknown'
-
-/** Indexes in indexes. */
-const MAX_DEPTH = 4
+interface Stored extends ReadManifest {
+  readonly mediaType: string
+}
 
 /**
  * Finds what belongs to an image. Of an index there has to be all that is taken; what is no image to run is taken where it
- * is whole. Throws BundleRefused for a manifest that two readers may understand differently.
+ * is whole. Throws BundleRefused for a manifest that two readers may understand differently, and for what is nested too
+ * deep or names too much; and the signal's reason.
  */
 export async function partsOf(
-  { digest, mediaType }: Pick<ManifestFacts, 'digest' | 'mediaType'>,
+  image: Pick<ManifestFacts, 'digest' | 'mediaType'>,
   sources: PartsSources,
-  depth = 0,
 ): Promise<ImageParts> {
-  const parts: ImageParts = { manifests: [], blobs: new Map(), missing: [], leftOut: [] }
-  const bytes = await sources.read(digest)
-  if (!bytes) {
-    parts.missing.push({ digest, size: undefined })
-    return parts
+  const untaken = new Map<Digest, Descriptor>()
+  /** What is no image to run, such as attestations. */
+  const others = new Map<Digest, Descriptor>()
+  const { found, parts } = await collect(image, sources, (child, siblings) => {
+    const isToRun = isImageToRun(child, siblings)
+    const isTaken = isToRun && sources.takes(child)
+    if (!isTaken) (isToRun ? untaken : others).set(child.digest, child)
+    return isTaken
+  })
+  if (untaken.size > 0 && found.images === 0)
+    parts.missing.push(...[...untaken.values()].map(({ digest, size }) => ({ digest, size })))
+  for (const child of untaken.values())
+    parts.leftOut.push(child.platform ? platformText(child.platform) : child.digest)
+  for (const { digest, mediaType } of others.values()) {
+    const other = await collect({ digest, mediaType }, sources, () => true)
+    const { manifests, blobs, missing, elsewhere, unknown } = other.parts
+    if (missing.length > 0 || elsewhere.length > 0 || unknown !== undefined) {
+      parts.leftOut.push(digest)
+      continue
+    }
+    parts.manifests.push(...manifests)
+    for (const [blob, size] of blobs) parts.blobs.set(blob, size)
   }
-  const ambiguity = ambiguityIn(bytes, mediaType)
-  if (ambiguity !== undefined) throw new BundleRefused(`the manifest ${digest} ${ambiguity}`)
-  if (depth > MAX_DEPTH) throw new BundleRefused(`${digest} is an index in too many indexes`)
-  parts.manifests.push({ digest, mediaType, size: bytes.length })
-  const content = parseManifest(bytes)
-  for (const blob of blobsOf(content)) {
-    const size = await sources.sizeOf(blob.digest)
-    if (size === undefined || (blob.size !== undefined && size !== blob.size))
-      parts.missing.push({ digest: blob.digest, size: blob.size })
-    else parts.blobs.set(blob.digest, size)
-  }
-  const children = content?.manifests ?? []
-  for (const child of children) await addChild(parts, child, sources, depth)
-  const images = children.filter(isImage)
-  if (images.length > 0 && parts.leftOut.length === images.length)
-    parts.missing.push(...images.map(child => ({ digest: child.digest, size: child.size })))
   return parts
 }
 
-async function addChild(
-  parts: ImageParts,
-  child: Descriptor,
-  sources: PartsSources,
-  depth: number,
-): Promise<void> {
-  if (isImage(child) && !(await sources.takes(child))) {
-    parts.leftOut.push(child.platform ? platformText(child.platform) : child.digest)
-    return
-  }
-  const bytes = await sources.read(child.digest)
-  const mediaType = child.mediaType ?? (bytes && mediaTypeIn(bytes)) ?? ''
-  const of = await partsOf({ digest: child.digest, mediaType }, sources, depth + 1)
-  if (!isImage(child) && of.missing.length > 0) return
-  parts.manifests.push(...of.manifests)
-  for (const [digest, size] of of.blobs) parts.blobs.set(digest, size)
-  parts.missing.push(...of.missing)
-  parts.leftOut.push(...of.leftOut)
+interface Collected {
+  readonly parts: ImageParts
+  /** How many images are in it. */
+  readonly found: { readonly images: number }
 }
 
-function isImage({ platform }: Descriptor): boolean {
-  return !platform || platformText(platform) !== NO_PLATFORM
+async function collect(
+  { digest: top, mediaType }: { readonly digest: Digest; readonly mediaType: string | undefined },
+  sources: PartsSources,
+  follows: (child: Descriptor, siblings: readonly Descriptor[]) => boolean,
+): Promise<Collected> {
+  const { read, readings, budget, signal } = sources
+  const parts: ImageParts = {
+    manifests: [],
+    blobs: new Map(),
+    missing: [],
+    elsewhere: [],
+    unknown: undefined,
+    leftOut: [],
+  }
+  let images = 0
+  const steps = walkManifests<Stored>(top, {
+    follows,
+    ...(budget && { budget }),
+    signal,
+    async read(digest, descriptor) {
+      const bytes = await read(digest)
+      if (!bytes) return undefined
+      const reading = await readings.read(digest, bytes)
+      const type = digest === top ? mediaType : descriptor?.mediaType
+      return { reading, size: bytes.length, mediaType: type ?? reading.mediaType ?? '' }
+    },
+  })
+  for await (const step of steps) {
+    refuseExcess(step, top)
+    const { digest, descriptor, manifest } = step
+    if (!manifest) {
+      parts.missing.push({ digest, size: descriptor?.size })
+      continue
+    }
+    const ambiguity = ambiguityIn(manifest.reading, manifest.mediaType)
+    if (ambiguity !== undefined) throw new BundleRefused(`the manifest ${digest} ${ambiguity}`)
+    const why = whyUnknown(manifest.reading, manifest.mediaType)
+    if (why !== undefined) parts.unknown ??= `the manifest ${digest} ${why}`
+    parts.manifests.push({ digest, mediaType: manifest.mediaType, size: manifest.size })
+    if (manifest.reading.kind !== 'index') images++
+    await addBlobs(parts, manifest, sources)
+  }
+  return { parts, found: { images } }
+}
+
+async function addBlobs(
+  { blobs, missing, elsewhere }: ImageParts,
+  { reading }: Stored,
+  { sizeOf, signal }: PartsSources,
+): Promise<void> {
+  const yielder = new Yielder()
+  for (const blob of blobsOf(reading.content)) {
+    await yielder.step(signal)
+    const size = await sizeOf(blob.digest)
+    if (size !== undefined && (blob.size === undefined || size === blob.size)) blobs.set(blob.digest, size)
+    else if (blob.elsewhere) elsewhere.push(blob.digest)
+    else missing.push({ digest: blob.digest, size: blob.size })
+  }
+}
+
+function refuseExcess({ digest, limit }: WalkStep<Stored>, top: Digest): void {
+  if (limit === 'nesting') throw new BundleRefused(`${digest} is an index in too many indexes`)
+  if (limit === 'budget') throw new BundleRefused(`${top} names more manifests and blobs than are looked at`)
 }

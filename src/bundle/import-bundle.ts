@@ -3,10 +3,13 @@ import type { ImageName } from '../oci/image-name.js'
 import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
 import { referenceText } from '../oci/reference.js'
 import type { BlobStore, CacheTrouble } from '../store/blob-store.js'
+import type { ManifestReadings } from '../store/manifest-readings.js'
 import type { ManifestStore } from '../store/manifest-store.js'
+import { WalkBudget } from '../store/manifest-walk.js'
 import type { Membership } from '../store/membership.js'
 import type { Scope } from '../store/scope.js'
 import type { TagCache } from '../store/tag-cache.js'
+import { Yielder } from '../yielder.js'
 import { BundleRefused } from './bundle-refused.js'
 import { partsOf, type ImageParts } from './image-parts.js'
 import { digestAt, INDEX, isMarker, MARKER, parseIndex, type NamedManifest } from './layout.js'
@@ -16,6 +19,7 @@ import { readTar, type TarEntry } from './tar-reader.js'
 export interface ImportParts {
   readonly store: BlobStore
   readonly manifests: Pick<ManifestStore, 'read'>
+  readonly readings: ManifestReadings
   readonly membership: Pick<Membership, 'mark' | 'record' | 'recordManifest' | 'settled'>
   readonly tags: Pick<TagCache, 'mark' | 'recordPush' | 'settled'>
   /** The repository that a name means here; what is wrong with it where it means none. */
@@ -27,7 +31,7 @@ export interface ImportedImage {
   readonly digest: Digest
   /** Of all that belongs to it, in bytes. */
   readonly bytes: number
-  /** Platforms that its index has and the bundle has not. */
+  /** What belongs to it and the bundle has not: platforms of an index, and digests of what no platform needs. */
   readonly leftOut: readonly string[]
 }
 
@@ -43,21 +47,25 @@ export interface ImportResult {
 /**
  * Takes the images of an OCI layout in a tar archive into a cache. Bytes are stored as they come, each file once it has
  * the digest that it is called by; only when the archive was read to its end, and all of it was right, do its images
- * become known, as if the upstream had just been asked. Throws BundleRefused, CacheTrouble, and what reading the source
- * throws.
+ * become known, as if the upstream had just been asked. Throws BundleRefused, CacheTrouble, what reading the source
+ * throws, and the signal's reason.
  */
 export async function importBundle(
   source: AsyncIterable<Uint8Array>,
   renaming: Renaming,
   parts: ImportParts,
+  signal?: AbortSignal,
 ): Promise<ImportResult> {
-  const bundle = new Bundle(renaming, parts)
+  const bundle = new Bundle(renaming, parts, signal)
   for await (const entry of readTar(source)) await bundle.take(entry)
   return bundle.finish()
 }
 
-/** The most files that a bundle may have. */
+/** The most files that a bundle may have, and that its images may name, one by one. */
 const MAX_FILES = 1_000_000
+
+/** The most bytes of manifests that are read to find out what belongs to its images. */
+const MAX_MANIFESTS_READ = 1024 * 1024 * 1024
 
 interface Wanted extends NamedManifest {
   readonly text: string
@@ -68,6 +76,11 @@ interface Wanted extends NamedManifest {
 class Bundle {
   readonly #renaming: Renaming
   readonly #parts: ImportParts
+  readonly #signal: AbortSignal | undefined
+  readonly #budget = new WalkBudget({ parts: MAX_FILES, bytes: MAX_MANIFESTS_READ })
+  /** What belongs to a manifest, by its digest and type: an image may have thousands of names. */
+  readonly #looked = new Map<string, ImageParts>()
+  readonly #yielder = new Yielder()
   /** What was in it, whole and right, with its size in bytes: nothing else counts as brought along. */
   readonly #blobs = new Map<Digest, number>()
   readonly #stored = { files: 0, bytes: 0 }
@@ -75,9 +88,10 @@ class Bundle {
   #images: readonly Wanted[] | undefined
   #isMarked = false
 
-  constructor(renaming: Renaming, parts: ImportParts) {
+  constructor(renaming: Renaming, parts: ImportParts, signal: AbortSignal | undefined) {
     this.#renaming = renaming
     this.#parts = parts
+    this.#signal = signal
   }
 
   async take({ path, kind, size, body }: TarEntry): Promise<void> {
@@ -105,17 +119,21 @@ class Bundle {
     const found: [Wanted, ImageParts][] = []
     const refused: { name: string; reason: string }[] = []
     for (const image of this.#images) {
+      await this.#yielder.step(this.#signal)
       const parts = await this.#look(image)
       const reason = await this.#reasonAgainst(image, parts)
       if (reason === undefined) found.push([image, parts])
       else refused.push({ name: image.text, reason })
     }
-    for (const [image, parts] of found) this.#makeKnown(image, parts)
+    for (const [image, parts] of found) await this.#makeKnown(image, parts)
     await Promise.all([this.#parts.membership.settled(), this.#parts.tags.settled()])
-    const images = found.map(([{ text, digest }, { manifests, blobs, leftOut }]) => {
+    const images: ImportedImage[] = []
+    for (const [{ text, digest }, { manifests, blobs, leftOut, elsewhere }] of found) {
+      await this.#yielder.step()
       const sizes = [...manifests.map(({ size }) => size), ...blobs.values()]
-      return { name: text, digest, bytes: sizes.reduce((sum, size) => sum + size, 0), leftOut }
-    })
+      const bytes = sizes.reduce((sum, size) => sum + size, 0)
+      images.push({ name: text, digest, bytes, leftOut: [...leftOut, ...elsewhere] })
+    }
     return { images, refused, stored: this.#stored, present: this.#present }
   }
 
@@ -165,27 +183,37 @@ class Bundle {
         throw new BundleRefused(`what the bundle calls ${text} has the digest ${manifest.digest}`)
       return { ...manifest, text, image, scope }
     })
-    for (const [index, { text, digest }] of wanted.entries()) {
-      const other = wanted.slice(0, index).find(each => each.text === text && each.digest !== digest)
-      if (other) throw new BundleRefused(`two images in it are called ${text}`)
+    const digests = new Map<string, Digest>()
+    for (const { text, digest } of wanted) {
+      if ((digests.get(text) ?? digest) !== digest)
+        throw new BundleRefused(`two images in it are called ${text}`)
+      digests.set(text, digest)
     }
     return wanted
   }
 
-  #look(image: Wanted): Promise<ImageParts> {
-    return partsOf(image, {
+  async #look(image: Wanted): Promise<ImageParts> {
+    const key = JSON.stringify([image.digest, image.mediaType])
+    const known = this.#looked.get(key)
+    if (known) return known
+    const parts = await partsOf(image, {
       read: async digest =>
         (this.#blobs.get(digest) ?? Infinity) > MAX_MANIFEST_BYTES
           ? undefined
           : this.#parts.manifests.read(digest),
       sizeOf: async digest => this.#blobs.get(digest),
-      takes: async child => this.#blobs.has(child.digest),
+      takes: child => this.#blobs.has(child.digest),
+      readings: this.#parts.readings,
+      budget: this.#budget,
+      signal: this.#signal,
     })
+    this.#looked.set(key, parts)
+    return parts
   }
 
   async #reasonAgainst(
     image: Wanted,
-    { manifests, blobs, missing }: ImageParts,
+    { manifests, blobs, missing, unknown }: ImageParts,
   ): Promise<string | undefined> {
     const large = missing.find(({ digest }) => (this.#blobs.get(digest) ?? 0) > MAX_MANIFEST_BYTES)
     if (large && !blobs.has(large.digest) && large.digest === image.digest)
@@ -195,17 +223,26 @@ class Bundle {
       const others = missing.length > 1 ? ` and ${missing.length - 1} more` : ''
       return `the bundle lacks ${first.digest}${others}, which belongs to it`
     }
-    for (const [digest, size] of [...manifests.map(each => [each.digest, each.size] as const), ...blobs])
+    if (unknown !== undefined) return `it cannot be told what belongs to it: ${unknown}`
+    for (const [digest, size] of [...manifests.map(each => [each.digest, each.size] as const), ...blobs]) {
+      await this.#yielder.step(this.#signal)
       if (!(await this.#isStored(digest, size)))
         return `${digest} had to make room for what came after it: cache.maxSize is too small for the bundle`
+    }
     return undefined
   }
 
-  #makeKnown({ scope, image, digest }: Wanted, { manifests, blobs }: ImageParts): void {
+  async #makeKnown({ scope, image, digest }: Wanted, { manifests, blobs }: ImageParts): Promise<void> {
     const { membership, tags } = this.#parts
     const mark = membership.mark(scope)
-    membership.record(mark, blobs.keys())
-    for (const manifest of manifests) membership.recordManifest(mark, manifest)
+    for (const blob of blobs.keys()) {
+      membership.record(mark, [blob])
+      await this.#yielder.step()
+    }
+    for (const manifest of manifests) {
+      membership.recordManifest(mark, manifest)
+      await this.#yielder.step()
+    }
     const top = manifests.find(each => each.digest === digest)
     if (top && 'tag' in image.reference)
       tags.recordPush(tags.mark({ scope, tag: referenceText(image.reference) }), top)

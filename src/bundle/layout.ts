@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseBounded } from '../oci/bounded-json.js'
 import { algorithmOf, hexOf, parseDigest, type Digest } from '../oci/digest.js'
 
 /** The files of an image layout (image-spec 1.1, "OCI Image Layout Specification"). */
@@ -67,12 +68,12 @@ const Index = z.looseObject({
 })
 
 export function isMarker(bytes: Buffer): boolean {
-  return Marker.safeParse(jsonIn(bytes)).success
+  return Marker.safeParse(parseBounded(bytes)).success
 }
 
 /** What an index names; undefined when it is none. */
 export function parseIndex(bytes: Buffer): NamedManifest[] | undefined {
-  const index = Index.safeParse(jsonIn(bytes))
+  const index = Index.safeParse(parseBounded(bytes))
   if (!index.success) return undefined
   const manifests: NamedManifest[] = []
   for (const { digest: text, mediaType, size, annotations } of index.data.manifests) {
@@ -86,12 +87,4 @@ export function parseIndex(bytes: Buffer): NamedManifest[] | undefined {
 function nameIn(annotations: Readonly<Record<string, string>>): string | undefined {
   const name = annotations[REF_NAME]
   return name?.includes('/') ? name : (annotations[CONTAINERD_NAME] ?? name)
-}
-
-function jsonIn(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { blobsOf, parseManifest, type Descriptor } from '../oci/manifest.js'
+import { blobsOf, readManifest, type Descriptor } from '../oci/manifest.js'
 import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
 import {
   parseRepository,
@@ -78,10 +78,12 @@ export async function sampleOf(
     const path = `/v2/${repository}/manifests/${referenceText(asked)}`
     const answer = await ask(upstream, path, 'BatchGetImage', repository, signal)
     if ('why' in answer) return answer
-    const content = parseManifest(answer.bytes)
+    const content = readManifest(answer.bytes).content
     const [child] = content?.manifests ?? []
     if (!child) {
-      const [blob] = blobsOf(content).sort((a, b) => sizeOf(a) - sizeOf(b))
+      const [blob] = blobsOf(content)
+        .filter(({ elsewhere }) => !elsewhere)
+        .sort((a, b) => sizeOf(a) - sizeOf(b))
       return blob ? { repository, blob } : { why: `${repository} has no blobs of its own there` }
     }
     asked = { digest: child.digest }

@@ -3,6 +3,7 @@ import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
 import { tagOptions } from '../open-cache.js'
 import { lookAtCacheDirectory, type CacheDirectory } from '../store/cache-directory.js'
 import type { ImageSources } from '../store/images.js'
+import { ManifestReadings } from '../store/manifest-readings.js'
 import { createJournal, type Journal } from '../store/journal.js'
 import { readMembership, type Membership } from '../store/membership.js'
 import { readTagCache, type TagCache } from '../store/tag-cache.js'
@@ -23,6 +24,7 @@ export async function lookAtCache(config: Config, now: () => number = Date.now):
   const journal = (file: string): Journal => createJournal({ file, onTrouble: rethrow })
   return {
     directory,
+    readings: new ManifestReadings(),
     tags: await readTagCache({ ...tagOptions(cache), journal: journal(directory.layout.tags), now }),
     membership: await readMembership({
       ...cache.membership,

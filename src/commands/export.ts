@@ -9,7 +9,7 @@ import type { Flags } from '../config/flags.js'
 import { loadConfig } from '../config/load.js'
 import type { Config } from '../config/schema.js'
 import { namedScope } from '../named-scope.js'
-import type { Digest } from '../oci/digest.js'
+import { parseDigest, type Digest } from '../oci/digest.js'
 import { parseImageName } from '../oci/image-name.js'
 import { platformText, type Descriptor } from '../oci/manifest.js'
 import type { Reference } from '../oci/reference.js'
@@ -27,6 +27,8 @@ export interface ExportFlags extends Flags {
   readonly output: string
   /** Such as linux/arm64; left out: all that an index has. */
   readonly platform?: string | undefined
+  /** Leaves out layers that may be fetched from elsewhere, by agreement, where they are not in the cache. */
+  readonly withoutForeignLayers?: boolean | undefined
 }
 
 /**
@@ -35,7 +37,7 @@ export interface ExportFlags extends Flags {
  */
 export async function exportImages(
   names: readonly string[],
-  { output, platform, ...flags }: ExportFlags,
+  { output, platform, withoutForeignLayers = false, ...flags }: ExportFlags,
   surroundings: Surroundings,
 ): Promise<void> {
   const { env, stdout, stderr } = surroundings
@@ -50,7 +52,8 @@ export async function exportImages(
     interrupted.abort(new CommandError('stopped; no bundle was written', EXIT.failed)),
   )
   const view = await lookAtCache(config)
-  const contents = await contentsOf(wanted, view, platform, stderr)
+  const choice = { platform, withoutForeignLayers }
+  const contents = await contentsOf(wanted, view, { choice, stderr, signal: interrupted.signal })
   const size = [...contents.blobs.values()].reduce((sum, each) => sum + each, 0)
   // What is said goes where the bundle does not.
   const told = output === '-' ? stderr : stdout
@@ -71,7 +74,8 @@ export async function exportImages(
   } finally {
     progress.end()
   }
-  for (const { name, digest } of contents.images) told.write(`${name}  ${digest}\n`)
+  for (const { name, digest, leftOut } of contents.images)
+    told.write(`${name}  ${digest}${leftOut.length > 0 ? `  without ${leftOut.join(', ')}` : ''}\n`)
 }
 
 interface WantedImage {
@@ -96,24 +100,34 @@ function imageNamed(text: string, { upstreams }: Config): WantedImage {
   return { name, scope: named.scope, reference }
 }
 
+type Choice = Required<Pick<ExportFlags, 'withoutForeignLayers'>> & Pick<ExportFlags, 'platform'>
+
+interface Looking {
+  readonly choice: Choice
+  readonly stderr: NodeJS.WritableStream
+  readonly signal: AbortSignal
+}
+
+/** An image in the bundle, and what belongs to it and is not there. */
+type Exported = Named & { readonly leftOut: readonly string[] }
+
 /** Everything of all images, each once. Says all that is missing before it throws a CommandError. */
 async function contentsOf(
   wanted: readonly WantedImage[],
   view: CacheView,
-  platform: string | undefined,
-  stderr: NodeJS.WritableStream,
-): Promise<BundleContents> {
-  const images: Named[] = []
+  { choice, stderr, signal }: Looking,
+): Promise<BundleContents & { readonly images: readonly Exported[] }> {
+  const images: Exported[] = []
   const blobs = new Map<Digest, number>()
   let incomplete = 0
   for (const each of wanted) {
-    const found = await lookFor(each, view, platform)
+    const found = await lookFor(each, view, choice, signal)
     if (typeof found === 'string') {
       incomplete++
       stderr.write(`ecr-mirror: ${each.name}: ${found}\n`)
       continue
     }
-    images.push({ ...found.top, name: each.name })
+    images.push({ ...found.top, name: each.name, leftOut: found.leftOut })
     for (const [digest, size] of found.contents) blobs.set(digest, size)
   }
   if (incomplete === 0) return { images, blobs }
@@ -125,6 +139,7 @@ async function contentsOf(
 
 interface FoundImage {
   readonly top: ManifestFacts
+  readonly leftOut: readonly string[]
   readonly contents: readonly (readonly [Digest, number])[]
 }
 
@@ -132,7 +147,8 @@ interface FoundImage {
 async function lookFor(
   { name, scope, reference }: WantedImage,
   view: CacheView,
-  platform: string | undefined,
+  { platform, withoutForeignLayers }: Choice,
+  signal: AbortSignal,
 ): Promise<FoundImage | string> {
   const warm = `fetch it with: ecr-mirror warm ${platform === undefined ? '' : `--platform ${platform} `}${name}`
   const { tags, membership } = view
@@ -142,18 +158,19 @@ async function lookFor(
       : membership.manifest(scope, reference.digest)
   if (!known || known.proof === 'none') return `it is not in the cache; ${warm}`
   const there = new Set<string>()
-  const takes = async (child: Descriptor): Promise<boolean> => {
+  const takes = (child: Descriptor): boolean => {
     if (child.platform) there.add(platformText(child.platform))
-    return (
-      platform === undefined ||
-      (child.platform !== undefined && isPlatform(platformText(child.platform), platform))
-    )
+    if (platform === undefined) return true
+    if (!child.platform) return /index|manifest\.list/.test(child.mediaType ?? '')
+    return isPlatform(platformText(child.platform), platform)
   }
   const isProven = (digest: Digest): boolean => membership.proof(scope, digest) !== 'none'
   const parts = await partsOf(known, {
     read: view.read,
     sizeOf: async digest => (isProven(digest) ? view.sizeOf(digest) : undefined),
     takes,
+    readings: view.readings,
+    signal,
   }).catch((error: unknown) => {
     if (error instanceof BundleRefused) return error.message
     throw error
@@ -166,9 +183,14 @@ async function lookFor(
   )
   if (unproven) return `ECR has not said for too long that it has ${unproven.digest}; ${warm}`
   if (parts.missing.length > 0) return `it lacks ${missingText(parts.missing)}; ${warm}`
+  if (parts.unknown !== undefined) return `it cannot be told what belongs to it: ${parts.unknown}`
+  const { elsewhere } = parts
+  if (elsewhere.length > 0 && !withoutForeignLayers)
+    return `it has layers that may be fetched from elsewhere and are not in the cache, ${namedText(elsewhere)}; ${warm}, or leave out those that ECR does not have with: --without-foreign-layers`
   const { digest, mediaType, size } = known
   return {
     top: { digest, mediaType, size },
+    leftOut: [...elsewhere, ...parts.leftOut.filter(each => parseDigest(each) !== undefined)],
     contents: [...parts.manifests.map(each => [each.digest, each.size] as const), ...parts.blobs],
   }
 }
@@ -177,11 +199,14 @@ async function lookFor(
 const NAMED = 3
 
 function missingText(missing: readonly MissingPart[]): string {
-  const named = missing
-    .slice(0, NAMED)
-    .map(({ digest, size }) => (size === undefined ? digest : `${digest} (${inUnits(size)})`))
-  const more = missing.length - named.length
-  return `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+  return namedText(
+    missing.map(({ digest, size }) => (size === undefined ? digest : `${digest} (${inUnits(size)})`)),
+  )
+}
+
+function namedText(all: readonly string[]): string {
+  const more = all.length - NAMED
+  return `${all.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 /** A blob's bytes; throws when it is gone. */

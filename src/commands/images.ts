@@ -94,6 +94,8 @@ function table(rows: readonly Row[]): string {
 function stateOf({ complete, missing }: Row): string {
   if (complete) return 'complete'
   const absent = missing.filter(({ what }) => what === 'bytes')
+  if (absent.length === 0 && missing.some(({ what }) => what === 'unknown'))
+    return 'unknown: it has a manifest that is not understood, or layers that may be elsewhere'
   if (absent.length === 0) return 'all there, but not asked about for too long to be served without ECR'
   const size = absent.reduce((sum, each) => sum + (each.size ?? 0), 0)
   return `lacks ${absent.length} of its parts${size > 0 ? ` (${inUnits(size)})` : ''}`

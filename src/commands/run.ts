@@ -147,6 +147,10 @@ export async function run(
     )
     .requiredOption('-o, --output <file>', 'the file to write, or - for standard output')
     .option('--platform <platform>', 'of an image for many platforms only this one, such as linux/arm64')
+    .option(
+      '--without-foreign-layers',
+      'leave out layers that may be fetched from elsewhere where they are not in the cache',
+    )
     .addHelpText(
       'after',
       examples(

@@ -1,11 +1,13 @@
 import type { Pool } from 'undici'
 import type { Flags } from '../config/flags.js'
 import { loadConfig } from '../config/load.js'
-import type { Digest } from '../oci/digest.js'
+import { whyUnknown } from '../oci/ambiguity.js'
+import { digestOf, type Digest } from '../oci/digest.js'
 import { ociErrorIn } from '../upstream/dialect.js'
 import { parseImageName, type ImageName } from '../oci/image-name.js'
-import { blobsOf, parseManifest, platformText, type Descriptor } from '../oci/manifest.js'
+import { blobsOf, platformText, readManifest, type Descriptor } from '../oci/manifest.js'
 import { referenceText } from '../oci/reference.js'
+import { walkManifests, type ReadManifest } from '../store/manifest-walk.js'
 import { inUnits } from './in-units.js'
 import { reachOwner, settle } from './owner.js'
 import { isPlatform } from './platform.js'
@@ -61,7 +63,7 @@ export async function warmImages(
       if (outcome.failures.length > 0) failures.push(text)
       else
         stdout.write(
-          `  in the cache: ${inUnits(outcome.bytes)}, ${inUnits(outcome.fetched)} of it fetched now\n`,
+          `  in the cache: ${inUnits(outcome.bytes)}, ${inUnits(outcome.fetched)} of it fetched now${elsewhereText(outcome)}\n`,
         )
     }
     await settle(owner.pool)
@@ -87,6 +89,8 @@ function imageNamed(text: string): ImageName {
 
 interface Outcome {
   readonly failures: string[]
+  /** Layers that the registry does not have, since they are fetched from elsewhere, by agreement. */
+  elsewhere: number
   /** Of all blobs, and of those that were not there before. */
   bytes: number
   fetched: number
@@ -100,22 +104,26 @@ interface Work {
   readonly signal: AbortSignal
 }
 
+function elsewhereText({ elsewhere }: Outcome): string {
+  if (elsewhere === 0) return ''
+  return `; without ${elsewhere} layers that are fetched from elsewhere, which the registry does not have`
+}
+
 async function warm(work: Work, { reference }: ImageName, platform: string | undefined): Promise<Outcome> {
-  const outcome: Outcome = { failures: [], bytes: 0, fetched: 0 }
-  const blobs = new Map<Digest, Descriptor>()
+  const outcome: Outcome = { failures: [], elsewhere: 0, bytes: 0, fetched: 0 }
+  let blobs: readonly Descriptor[]
   try {
-    for (const manifest of await manifestsOf(work, referenceText(reference), platform)) {
-      for (const blob of blobsOf(parseManifest(manifest))) blobs.set(blob.digest, blob)
-    }
+    blobs = await warmManifests(work, referenceText(reference), platform, outcome)
   } catch (error) {
     outcome.failures.push(reasonOf(error))
     return outcome
   }
-  const waiting = [...blobs.values()]
+  const waiting = blobs.values()
   const next = async (): Promise<void> => {
-    for (let blob = waiting.shift(); blob && !work.signal.aborted; blob = waiting.shift()) {
+    for (const blob of waiting) {
+      if (work.signal.aborted) return
       try {
-        await warmBlob(work, blob.digest, outcome)
+        await warmBlob(work, blob, outcome)
       } catch (error) {
         outcome.failures.push(`${blob.digest}: ${reasonOf(error)}`)
       }
@@ -125,22 +133,67 @@ async function warm(work: Work, { reference }: ImageName, platform: string | und
   return outcome
 }
 
-/** The image's manifest, or those of an index, of one platform or of all. */
-async function manifestsOf(work: Work, reference: string, platform: string | undefined): Promise<Buffer[]> {
-  const top = await manifest(work, reference)
-  const children = parseManifest(top)?.manifests ?? []
-  if (children.length === 0) return [top]
-  const wanted = children.filter(
-    child => platform === undefined || (child.platform && isPlatform(platformText(child.platform), platform)),
-  )
-  if (wanted.length === 0) {
-    const known = children.flatMap(child => (child.platform ? [platformText(child.platform)] : []))
-    throw new Error(`there is no ${platform ?? ''} in it; there is ${known.join(', ')}`)
-  }
-  return Promise.all(wanted.map(child => manifest(work, child.digest)))
+interface Fetched extends ReadManifest {
+  readonly mediaType: string
 }
 
-async function manifest({ pool, name, signal }: Work, reference: string): Promise<Buffer> {
+/**
+ * Fetches an image's manifests: of an index those of one platform, or all that there are. What of them cannot be had, and
+ * of what it cannot be told what belongs to it, is a failure. Gives the blobs that they name. Throws where there is nothing.
+ */
+async function warmManifests(
+  work: Work,
+  reference: string,
+  platform: string | undefined,
+  { failures }: Outcome,
+): Promise<Descriptor[]> {
+  const top = await manifest(work, reference)
+  const known = new Set<string>()
+  const blobs = new Map<Digest, Descriptor>()
+  let images = 0
+  const steps = walkManifests<Fetched>(top.digest, {
+    signal: work.signal,
+    read: async digest => {
+      if (digest === top.digest) return top
+      try {
+        return await manifest(work, digest)
+      } catch (error) {
+        work.signal.throwIfAborted()
+        failures.push(`${digest}: ${reasonOf(error)}`)
+        return undefined
+      }
+    },
+    follows(child) {
+      if (child.platform) known.add(platformText(child.platform))
+      if (platform === undefined) return true
+      if (!child.platform) return /index|manifest\.list/.test(child.mediaType ?? '')
+      return isPlatform(platformText(child.platform), platform)
+    },
+  })
+  for await (const { digest, manifest, limit } of steps) {
+    if (limit !== undefined)
+      failures.push(`${digest}: more indexes, manifests or layers belong to it than are looked at`)
+    if (!manifest) {
+      images++
+      continue
+    }
+    const { reading, mediaType } = manifest
+    if (reading.kind !== 'index') images++
+    const why = whyUnknown(reading, mediaType)
+    if (why !== undefined)
+      failures.push(`${digest}: it cannot be told what belongs to it: the manifest ${why}`)
+    for (const blob of blobsOf(reading.content))
+      if (blobs.get(blob.digest)?.elsewhere !== false) blobs.set(blob.digest, blob)
+  }
+  if (images === 0 && known.size > 0)
+    throw new Error(`there is no ${platform ?? ''} in it; there is ${[...known].join(', ')}`)
+  return [...blobs.values()]
+}
+
+async function manifest(
+  { pool, name, signal }: Work,
+  reference: string,
+): Promise<Fetched & { readonly digest: Digest }> {
   const answer = await pool.request({
     path: `/v2/${name}/manifests/${reference}`,
     method: 'GET',
@@ -149,12 +202,17 @@ async function manifest({ pool, name, signal }: Work, reference: string): Promis
   })
   const bytes = Buffer.from(await answer.body.arrayBuffer())
   if (answer.statusCode !== 200) throw new Error(messageIn(bytes, answer.statusCode))
-  return bytes
+  return {
+    digest: digestOf(bytes),
+    reading: readManifest(bytes),
+    size: bytes.length,
+    mediaType: String(answer.headers['content-type'] ?? ''),
+  }
 }
 
 async function warmBlob(
   { pool, name, progress, signal }: Work,
-  digest: Digest,
+  { digest, elsewhere }: Descriptor,
   outcome: Outcome,
 ): Promise<void> {
   const path = `/v2/${name}/blobs/${digest}`
@@ -165,6 +223,11 @@ async function warmBlob(
   if (head.statusCode === 200 && ['hit', 'stale'].includes(String(head.headers['x-cache']))) {
     outcome.bytes += size
     progress.begin(label, size).over('there already')
+    return
+  }
+  if (head.statusCode === 404 && elsewhere) {
+    outcome.elsewhere++
+    progress.begin(label, 0).over('not at the registry')
     return
   }
   const answer = await pool.request({ path, method: 'GET', signal })

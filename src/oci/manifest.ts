@@ -1,6 +1,6 @@
-import { ambiguityIn } from './ambiguity.js'
 import { parseDigest, type Digest } from './digest.js'
-import { isDeeperThan, MAX_MANIFEST_DEPTH } from './json-depth.js'
+import { outlineOf, type JsonOutline, type RootField } from './json-outline.js'
+import { MAX_DESCRIPTORS, MAX_MANIFEST_DEPTH, MAX_VALUES } from './manifest-limits.js'
 
 /** What a manifest says of something else (image-spec, "OCI Content Descriptors"), as far as it is of use here. */
 export interface Descriptor {
@@ -8,7 +8,10 @@ export interface Descriptor {
   readonly mediaType: string | undefined
   /** In bytes; undefined when it is missing or nonsense. */
   readonly size: number | undefined
-  /** Whether the bytes are elsewhere, by agreement (image-spec, "Non-Distributable Layers"; Docker's foreign layers). */
+  /**
+   * Whether the bytes may be elsewhere, by agreement (image-spec, "Non-Distributable Layers"; Docker's foreign layers).
+   * A registry may have them all the same.
+   */
   readonly elsewhere: boolean
   /** Of an index's entry; undefined when it says none. */
   readonly platform: Platform | undefined
@@ -20,52 +23,178 @@ export interface Platform {
   readonly variant: string | undefined
 }
 
-/** What a manifest names. Only whole descriptors are in it; what else stands there is passed over. */
+/** What a manifest is by the fields that it has. */
+export type ManifestKind = 'image' | 'index' | 'artifact' | 'schema1'
+
+/** What a manifest names. Only whole descriptors are in it. */
 export interface ManifestContent {
+  /** Undefined when it has none of the fields that tell. */
+  readonly kind: ManifestKind | undefined
   readonly config: Descriptor | undefined
   readonly layers: readonly Descriptor[]
   /** Of an index: its manifests. */
   readonly manifests: readonly Descriptor[]
+  /** Of an artifact (image-spec 1.1.0-rc2, "OCI Artifact Manifest"). */
+  readonly blobs: readonly Descriptor[]
   readonly subject: Descriptor | undefined
+  /** Whether it has all that its kind must have, and every descriptor in it is one. */
+  readonly isWhole: boolean
+}
+
+/** What one look at a manifest's bytes tells. The same bytes tell the same, whoever sends them. */
+export interface ManifestReading {
+  /** Undefined when the manifest is not understood, and then nothing that it names may be believed. */
+  readonly content: ManifestContent | undefined
+  /** The media type that it says of itself, which the image-spec recommends. */
+  readonly mediaType: string | undefined
+  readonly kind: ManifestKind | undefined
+  readonly problem: ManifestProblem | undefined
+  /** Of memory, in bytes, by estimate. */
+  readonly weight: number
+}
+
+/** Why a manifest is not understood, in words that follow "The manifest". */
+export interface ManifestProblem {
+  /** It can be understood in two ways, or in none; or it is beyond what is read here, and may be right. */
+  readonly kind: 'depth' | 'ambiguous' | 'too large'
+  readonly text: string
+}
+
+/** By which of its fields a manifest is of a kind. At most one kind is in a manifest. */
+const KINDS: Readonly<Record<ManifestKind, readonly RootField[]>> = {
+  image: ['config', 'layers'],
+  index: ['manifests'],
+  artifact: ['blobs'],
+  schema1: ['fsLayers'],
 }
 
 const NOT_DISTRIBUTABLE = /foreign|nondistributable/i
 
-/** Reads an image manifest or an index (image-spec); undefined when the bytes are no JSON object, or a bottomless one. */
-export function parseManifest(bytes: Uint8Array): ManifestContent | undefined {
-  const parsed = parsedObject(bytes)
-  if (!parsed) return undefined
-  const { config, layers, manifests, subject } = record(parsed)
+/**
+ * Reads a manifest: once from its first byte to its last, and only when it is within bounds it is parsed. One that two
+ * readers may take for two manifests that name different blobs is not understood: one registry takes the first of two
+ * `layers`, another the last, one looks at `layers` and another at `manifests` (CVE-2021-41190), and Go's takes `Layers`
+ * for `layers`, so that what one has checked would be vouched for by the other. Takes some tens of milliseconds for the
+ * largest, so that callers remember what it tells (`ManifestReadings`).
+ */
+export function readManifest(bytes: Uint8Array): ManifestReading {
+  const text = decodeUtf8(bytes)
+  if (text === undefined) return notUnderstood('ambiguous', 'is not UTF-8')
+  const outline = outlineOf(bytes, MAX_MANIFEST_DEPTH)
+  if (outline.fault === 'depth')
+    return notUnderstood('depth', `is nested more than ${MAX_MANIFEST_DEPTH} deep`)
+  if (outline.fault !== undefined || !outline.isObject)
+    return notUnderstood('ambiguous', 'is not a JSON object')
+  const { twofold } = outline
+  if (twofold !== undefined)
+    return notUnderstood('ambiguous', `has the field "${twofold}" twice, or in another spelling`)
+  const kinds = kindsIn(outline)
+  if (kinds.length > 1)
+    return notUnderstood('ambiguous', 'is of more than one kind: an image has layers, an index has manifests')
+  const [kind] = kinds
+  const mediaType = mediaTypeIn(bytes, outline)
+  const excess = excessOf(outline)
+  if (excess !== undefined) return notUnderstood('too large', excess, { kind, mediaType })
+  const content = contentIn(record(JSON.parse(text)), kind)
   return {
-    config: descriptorIn(config),
-    layers: descriptorsIn(layers),
-    manifests: descriptorsIn(manifests),
-    subject: descriptorIn(subject),
+    content,
+    kind,
+    mediaType,
+    problem: undefined,
+    weight: BARE_WEIGHT + bytes.length + outline.descriptors * DESCRIPTOR_WEIGHT,
   }
 }
 
-/**
- * The blobs that a registry vouches for when it takes a manifest: its config and its layers. Not its subject, nor
- * layers that are fetched from elsewhere: those are taken unchecked (distribution-spec, "Pushing Manifests"). Empty
- * when the bytes are no manifest, or one that another reader may understand otherwise.
- */
-export function blobsVouchedFor(manifest: Uint8Array, mediaType?: string): Digest[] {
-  if (ambiguityIn(manifest, mediaType) !== undefined) return []
-  return blobsOf(parseManifest(manifest)).map(({ digest }) => digest)
+const BARE_WEIGHT = 512
+const DESCRIPTOR_WEIGHT = 200
+
+function notUnderstood(
+  problem: ManifestProblem['kind'],
+  text: string,
+  known: Partial<Pick<ManifestReading, 'kind' | 'mediaType'>> = {},
+): ManifestReading {
+  const { kind, mediaType } = known
+  const weight = BARE_WEIGHT + 2 * (mediaType?.length ?? 0)
+  return { content: undefined, kind, mediaType, problem: { kind: problem, text }, weight }
 }
 
-/** The blobs without which an image cannot be pulled, each once. */
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+function kindsIn({ fields }: JsonOutline): ManifestKind[] {
+  return (['image', 'index', 'artifact', 'schema1'] as const).filter(kind =>
+    KINDS[kind].some(field => fields.has(field)),
+  )
+}
+
+function mediaTypeIn(bytes: Uint8Array, { mediaType }: JsonOutline): string | undefined {
+  if (!mediaType) return undefined
+  const { start, end } = mediaType
+  const value: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(start, end)))
+  return typeof value === 'string' ? value : undefined
+}
+
+function excessOf({ values, descriptors }: JsonOutline): string | undefined {
+  if (values > MAX_VALUES) return `has more than ${MAX_VALUES} fields and elements`
+  return descriptors > MAX_DESCRIPTORS ? `names more than ${MAX_DESCRIPTORS} others` : undefined
+}
+
+function contentIn(
+  manifest: Readonly<Record<string, unknown>>,
+  kind: ManifestKind | undefined,
+): ManifestContent {
+  const { config, layers, manifests, blobs, subject } = manifest
+  const lists = {
+    layers: descriptorsIn(layers),
+    manifests: descriptorsIn(manifests),
+    blobs: descriptorsIn(blobs),
+  }
+  const found = descriptorIn(config)
+  const isWhole: Readonly<Record<ManifestKind, boolean>> = {
+    image: found !== undefined && isAll(layers, lists.layers),
+    index: isAll(manifests, lists.manifests),
+    artifact: isAll(blobs, lists.blobs),
+    schema1: false,
+  }
+  return {
+    kind,
+    config: found,
+    ...lists,
+    subject: descriptorIn(subject),
+    isWhole: kind !== undefined && isWhole[kind],
+  }
+}
+
+function isAll(list: unknown, found: readonly Descriptor[]): boolean {
+  return Array.isArray(list) && list.length === found.length
+}
+
+/** The blobs that a manifest names, each once: one that is named as any other is not elsewhere. */
 export function blobsOf(content: ManifestContent | undefined): Descriptor[] {
   if (!content) return []
-  const { config, layers } = content
-  const all = [...(config ? [config] : []), ...layers.filter(({ elsewhere }) => !elsewhere)]
-  return [...new Map(all.map(descriptor => [descriptor.digest, descriptor])).values()]
+  const { config, layers, blobs } = content
+  const each = new Map<Digest, Descriptor>()
+  for (const descriptor of [...(config ? [config] : []), ...layers, ...blobs]) {
+    if (each.get(descriptor.digest)?.elsewhere !== false) each.set(descriptor.digest, descriptor)
+  }
+  return [...each.values()]
 }
 
-/** The media type that a manifest says of itself, which the image-spec recommends; undefined when it says none. */
-export function mediaTypeIn(manifest: Uint8Array): string | undefined {
-  const { mediaType } = record(parsedObject(manifest))
-  return typeof mediaType === 'string' ? mediaType : undefined
+/** What an index's entry is for that is no image to run, such as BuildKit's attestations. */
+const NO_PLATFORM = 'unknown/unknown'
+
+/** Whether an index's entry is an image to run; where none is, each counts as one. */
+export function isImageToRun(child: Descriptor, siblings: readonly Descriptor[]): boolean {
+  return hasPlatform(child) || !siblings.some(hasPlatform)
+}
+
+function hasPlatform({ platform }: Descriptor): boolean {
+  return !platform || platformText(platform) !== NO_PLATFORM
 }
 
 /** As people write it: `linux/arm64/v8`. */
@@ -98,16 +227,6 @@ export function platformIn(value: unknown): Platform | undefined {
   const { os, architecture, variant } = record(value)
   if (typeof os !== 'string' || typeof architecture !== 'string') return undefined
   return { os, architecture, variant: typeof variant === 'string' && variant !== '' ? variant : undefined }
-}
-
-function parsedObject(bytes: Uint8Array): object | undefined {
-  if (isDeeperThan(bytes, MAX_MANIFEST_DEPTH)) return undefined
-  try {
-    const parsed: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
-    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {

@@ -1,9 +1,10 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { BundleRefused } from '../bundle/bundle-refused.js'
 import { troubleText, type ImportResult } from '../bundle/import-bundle.js'
 import type { Renaming } from '../bundle/restored-name.js'
 import { parseDigest } from '../oci/digest.js'
+import { onceOver } from '../registry/once-over.js'
 import { CacheTrouble } from '../store/blob-store.js'
 import type { PurgeResult, PurgeTarget } from '../store/purge.js'
 
@@ -63,8 +64,12 @@ export function importPath({ names, upstream }: Renaming): string {
 export const BUNDLE_TYPE = 'application/x-tar'
 
 export interface ControlOptions {
-  readonly import: (bundle: AsyncIterable<Uint8Array>, renaming: Renaming) => Promise<ImportResult>
-  readonly purge: (target: PurgeTarget) => Promise<PurgeResult>
+  readonly import: (
+    bundle: AsyncIterable<Uint8Array>,
+    renaming: Renaming,
+    signal: AbortSignal,
+  ) => Promise<ImportResult>
+  readonly purge: (target: PurgeTarget, signal: AbortSignal) => Promise<PurgeResult>
   /** Resolves when another process can see all that is cached and known. */
   readonly settled: () => Promise<void>
 }
@@ -75,7 +80,7 @@ export function control(app: FastifyInstance, options: ControlOptions): void {
   app.post('/purge', async (request, reply) => {
     const target = Target.safeParse(request.body)
     if (!target.success) return reply.code(400).send({ error: 'no image and no digest' })
-    return purge(target.data)
+    return purge(target.data, gone(request, reply))
   })
   app.post('/settle', async (_request, reply) => {
     await settled()
@@ -89,11 +94,20 @@ export function control(app: FastifyInstance, options: ControlOptions): void {
     // What is left unread of it goes by, since an answer reaches nobody whose words are cut off.
     const bundle = request.raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
     try {
-      return await options.import(bundle, { names: new Map(names), upstream })
+      return await options.import(bundle, { names: new Map(names), upstream }, gone(request, reply))
     } catch (error) {
       if (error instanceof BundleRefused) return reply.code(422).send({ error: error.message })
       if (error instanceof CacheTrouble) return reply.code(507).send({ error: troubleText(error) })
       throw error
     }
   })
+}
+
+/** Aborts when whoever asks has left before the answer. */
+function gone(request: FastifyRequest, reply: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  onceOver(request.raw, reply.raw, () => {
+    if (!reply.raw.writableFinished) controller.abort(new Error('The command has ended.'))
+  })
+  return controller.signal
 }

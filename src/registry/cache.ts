@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Digest } from '../oci/digest.js'
 import type { BlobCache } from '../store/blob-cache.js'
+import type { ManifestReadings } from '../store/manifest-readings.js'
 import type { ManifestStore } from '../store/manifest-store.js'
 import type { KnownManifest, ManifestFacts, Mark, Membership } from '../store/membership.js'
 import type { Proof } from '../store/proof.js'
@@ -16,6 +17,8 @@ import type { Place } from './target.js'
 export interface Cache {
   readonly blobs: BlobCache
   readonly manifests: ManifestStore
+  /** What manifests say. */
+  readonly readings: ManifestReadings
   readonly tags: TagCache
   readonly referrers: ReferrersCache
   /** When a range of a blob that is not stored makes all of it be fetched. */
@@ -51,6 +54,7 @@ export interface CacheParts {
   /** Undefined where every blob is read from the disk each time. */
   readonly smallBlobs?: SmallBlobs | undefined
   readonly manifests: ManifestStore
+  readonly readings: ManifestReadings
   readonly membership: Membership
   readonly tags: TagCache
   readonly referrers: ReferrersCache

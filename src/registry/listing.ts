@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { z } from 'zod'
+import { parseBounded } from '../oci/bounded-json.js'
 import { pathOf, queryOf, type Endpoint, type Paging } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
-import { isDeeperThan, MAX_MANIFEST_DEPTH } from '../oci/json-depth.js'
 import { refusalOf } from '../upstream/dialect.js'
 import type { EcrAction } from '../upstream/ecr-action.js'
 import { outboundHeaders } from '../upstream/headers.js'
@@ -17,6 +17,9 @@ import type { Target } from './target.js'
 
 /** The largest listing that is taken from an upstream, in bytes. */
 const MAX_LISTING = 8 * 1024 * 1024
+
+/** The most entries of a listing, by what stands in the JSON: names take little, and descriptors some fields each. */
+const MAX_LISTED = { maxKeys: 100_000, maxValues: 500_000 }
 
 /** ECR refuses to list more at once (`maxResults` of ListImages); the specification lets a registry give fewer. */
 export const MAX_PAGE = 1000
@@ -68,8 +71,7 @@ export async function readListing<T>(
     throw await refusalOf(answer, { action, upstream: name, repository: place?.upstreamRepository })
   const bytes = await readAnswer(answer, { limit: MAX_LISTING, upstream: name, share, signal: gone })
   try {
-    if (bytes && !isDeeperThan(bytes, MAX_MANIFEST_DEPTH))
-      return schema.parse(JSON.parse(bytes.toString('utf8')))
+    if (bytes) return schema.parse(parseBounded(bytes, MAX_LISTED))
   } catch {
     // It is told as all else that is no listing.
   }

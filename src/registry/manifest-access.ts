@@ -1,11 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import { normalAccept } from '../oci/accept.js'
-import { blobsVouchedFor, parseManifest, type Descriptor } from '../oci/manifest.js'
+import { blobsVouchedFor } from '../oci/ambiguity.js'
+import type { Descriptor } from '../oci/manifest.js'
 import { referenceText } from '../oci/reference.js'
 import type { CacheResult } from '../store/lease.js'
+import { WalkBudget } from '../store/manifest-walk.js'
 import type { KnownManifest } from '../store/membership.js'
 import type { TagName } from '../store/tag-cache.js'
 import { saysNo } from '../upstream/verdict.js'
+import { Yielder } from '../yielder.js'
 import type { Cache } from './cache.js'
 import { clientKey } from './client-key.js'
 import { exchangeOf } from './exchange.js'
@@ -128,30 +131,38 @@ async function learn(
   }
   cache.manifests.keep(manifest.digest, manifest.bytes)
   cache.recordManifest(request, manifest)
-  const content = parseManifest(manifest.bytes)
-  cache.record(request, blobsVouchedFor(manifest.bytes, manifest.mediaType))
+  const reading = await cache.readings.read(manifest.digest, manifest.bytes)
+  cache.record(request, blobsVouchedFor(reading, manifest.mediaType))
   if (mark) cache.tags.record(mark, request.headers.accept, manifest)
-  await vouchForChildren(request, cache, content?.manifests ?? [])
+  await vouchForChildren(request, cache, reading.content?.manifests ?? [], signal)
   return manifest
 }
 
 /**
  * A registry takes an index only with its manifests, and keeps them as long as it keeps the index (ECR refuses to delete
- * an image that an index refers to). So what is known of them is known anew, with the blobs that they name.
+ * an image that an index refers to). So what is known of them is known anew, with the blobs that they name; of what is
+ * too much to be looked at here the upstream is asked again when its time is over. Throws the signal's reason.
  */
 async function vouchForChildren(
   request: FastifyRequest,
   cache: Cache,
   children: readonly Descriptor[],
+  signal: AbortSignal,
 ): Promise<void> {
-  for (const { digest } of children) {
+  const yielder = new Yielder()
+  const budget = new WalkBudget()
+  for (const digest of new Set(children.map(child => child.digest))) {
+    await yielder.step(signal)
     const child = cache.manifest(request, digest)
     if (!child || child.proof === 'none') continue
     const bytes = await cache.manifests.read(digest)
+    if (!bytes) continue
+    const blobs = blobsVouchedFor(await cache.readings.read(digest, bytes), child.mediaType)
+    if (!budget.take(1 + blobs.length, bytes.length)) return
     // It may have been forgotten meanwhile.
-    if (!bytes || !cache.manifest(request, digest)) continue
+    if (!cache.manifest(request, digest)) continue
     cache.recordManifest(request, child)
-    cache.record(request, blobsVouchedFor(bytes, child.mediaType))
+    cache.record(request, blobs)
   }
 }
 

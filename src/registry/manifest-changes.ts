@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
+import { blobsVouchedFor } from '../oci/ambiguity.js'
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
-import { blobsVouchedFor, mediaTypeIn } from '../oci/manifest.js'
 import type { Tag } from '../oci/reference.js'
 import type { TagMark } from '../store/tag-cache.js'
 import type { Cache } from './cache.js'
@@ -35,14 +35,15 @@ export async function learnPushed(
   const since = untouched.map(name => cache.tags.mark(name))
   await forgotten
   const mediaType = contentTypeOf(request)
-  const said = mediaTypeIn(bytes)
+  if (digestOf(bytes, algorithmOf(digest)) !== digest) return
+  const reading = await cache.readings.read(digest, bytes)
+  const said = reading.mediaType
   // What calls itself something else than its sender does is left for the upstream to name.
-  const isClear = mediaType !== undefined && (said === undefined || said === mediaType)
-  if (!isClear || digestOf(bytes, algorithmOf(digest)) !== digest) return
+  if (mediaType === undefined || (said !== undefined && said !== mediaType)) return
   const manifest = { digest, mediaType, size: bytes.length }
   cache.manifests.keep(digest, bytes)
   cache.recordManifest(request, manifest)
-  cache.record(request, blobsVouchedFor(bytes, mediaType))
+  cache.record(request, blobsVouchedFor(reading, mediaType))
   for (const mark of since) cache.tags.recordPush(mark, manifest)
 }
 

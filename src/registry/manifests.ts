@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ambiguityIn } from '../oci/ambiguity.js'
 import { digestOf, type Digest } from '../oci/digest.js'
 import { ROUTES } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
+import { ManifestReadings } from '../store/manifest-readings.js'
 import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import type { Cache } from './cache.js'
@@ -26,7 +26,8 @@ import { withoutBody } from './without-body.js'
 /** Manifests: read by a handler that checks what it hands on, written and deleted by way of the proxy. */
 export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cache | undefined }): void {
   const sources = cache && { cache, flights: new FairFlights<WholeManifest>(cache.questions) }
-  const source = createPullThrough()
+  const readings = cache?.readings ?? new ManifestReadings()
+  const source = createPullThrough(readings)
   app.route({
     method: ['GET', 'HEAD'],
     url: ROUTES.manifest,
@@ -42,7 +43,7 @@ export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cac
     },
   })
 
-  app.register(async api => pushes(api, cache))
+  app.register(async api => pushes(api, cache, readings))
   app.register(async api => deletions(api, cache))
 }
 
@@ -73,8 +74,8 @@ function sendManifest(reply: FastifyReply, { manifest, result }: Found, head: bo
 }
 
 /** PUT, as the client sent it, to the byte. It is small enough to be held, so that it can be sent again. */
-function pushes(app: FastifyInstance, cache: Cache | undefined): void {
-  manifestBodies(app)
+function pushes(app: FastifyInstance, cache: Cache | undefined, readings: ManifestReadings): void {
+  manifestBodies(app, readings)
 
   forward(app, {
     kind: 'manifest',
@@ -83,8 +84,6 @@ function pushes(app: FastifyInstance, cache: Cache | undefined): void {
       const target = repositoryTarget(request, 'manifest')
       if (!Buffer.isBuffer(request.body) || request.body.length === 0)
         throw new OciError('MANIFEST_INVALID', 'The manifest is empty.')
-      const ambiguity = ambiguityIn(request.body, request.headers['content-type'])
-      if (ambiguity !== undefined) throw new OciError('MANIFEST_INVALID', `The manifest ${ambiguity}.`)
       if (cache) beginPush(request, cache)
       return {
         upstream: target.place.upstream,

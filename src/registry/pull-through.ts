@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.js'
 import { OciError } from '../oci/error.js'
-import { parseManifest } from '../oci/manifest.js'
 import type { Tag } from '../oci/reference.js'
+import type { ManifestReadings } from '../store/manifest-readings.js'
 import { fetchManifest, statManifest } from './manifest-source.js'
 import type { Manifest, ManifestTarget, WholeManifest } from './manifest-source.js'
 
@@ -21,16 +21,23 @@ const MAX_DIGESTS = 100_000
  * has not fetched yet, or no longer has (aws/containers-roadmap 2837). So a digest that is refused is asked for by the
  * tag that it last came by; what comes is served only if it has that digest.
  */
-export function createPullThrough(): PullThrough {
+export function createPullThrough(readings: ManifestReadings): PullThrough {
   const tags = new LRUCache<string, Tag>({ maxSize: MAX_DIGESTS, sizeCalculation: () => 1 })
   const keyOf = ({ place }: ManifestTarget, digest: Digest): string =>
     JSON.stringify([place.upstream.name, place.upstreamRepository, digest])
 
-  function remember(target: ManifestTarget, { digest, bytes }: Pick<Manifest, 'digest' | 'bytes'>): void {
+  async function childrenOf({ digest, bytes }: Pick<Manifest, 'digest' | 'bytes'>): Promise<Set<Digest>> {
+    const reading = bytes && (await readings.read(digest, bytes))
+    return new Set(reading?.content?.manifests.map(child => child.digest))
+  }
+
+  async function remember(
+    target: ManifestTarget,
+    manifest: Pick<Manifest, 'digest' | 'bytes'>,
+  ): Promise<void> {
     const { reference } = target.endpoint
     if (!('tag' in reference)) return
-    const children = bytes ? (parseManifest(bytes)?.manifests ?? []) : []
-    for (const each of [digest, ...children.map(child => child.digest)])
+    for (const each of [manifest.digest, ...(await childrenOf(manifest))])
       tags.set(keyOf(target, each), reference.tag)
   }
 
@@ -47,7 +54,7 @@ export function createPullThrough(): PullThrough {
     signal: AbortSignal,
   ): Promise<WholeManifest> {
     const manifest = await fetchManifest(request, target, signal)
-    remember(target, manifest)
+    await remember(target, manifest)
     return manifest
   }
 
@@ -65,17 +72,14 @@ export function createPullThrough(): PullThrough {
         if (!current) throw error
         if (current.digest === reference.digest) return current
         // The rest of an index is there once the index is.
-        const isChild = parseManifest(current.bytes)?.manifests.some(
-          ({ digest }) => digest === reference.digest,
-        )
-        if (!isChild) throw error
+        if (!(await childrenOf(current)).has(reference.digest)) throw error
         return fetchManifest(request, target, signal)
       }
     },
     async stat(request, target, signal) {
       try {
         const manifest = await statManifest(request, target, signal)
-        if (manifest) remember(target, manifest)
+        if (manifest) await remember(target, manifest)
         return manifest
       } catch (error) {
         // Then it is left to `fetch`.

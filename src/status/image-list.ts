@@ -27,8 +27,8 @@ export interface ImageList {
 }
 
 export interface ImageListsOptions {
-  /** Looks at every image, one after the other. */
-  readonly look: () => AsyncIterable<CachedImage>
+  /** Looks at every image, one after the other, until the signal aborts. */
+  readonly look: (signal: AbortSignal) => AsyncIterable<CachedImage>
   /** Undefined for an image of an upstream that is configured no more. */
   readonly placeOf: (scope: Scope) => NamedPlace | undefined
   readonly now: () => number
@@ -51,7 +51,7 @@ export class ImageLists {
   #looking: Promise<void> | undefined
   /** Before this none is begun. */
   #next = 0
-  #closed = false
+  readonly #closed = new AbortController()
 
   constructor({ max = 20_000, every = 15_000, ...options }: ImageListsOptions) {
     this.#options = { max, every, ...options }
@@ -59,7 +59,7 @@ export class ImageLists {
 
   /** What was found last; undefined when nothing was looked at yet. Begins a look where one is due. */
   latest(): ImageList | undefined {
-    if (!this.#closed && !this.#looking && this.#options.now() >= this.#next) {
+    if (!this.#closed.signal.aborted && !this.#looking && this.#options.now() >= this.#next) {
       this.#looking = this.#look()
         .catch(() => undefined)
         .finally(() => (this.#looking = undefined))
@@ -73,7 +73,7 @@ export class ImageLists {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
+    this.#closed.abort()
     await this.#looking
   }
 
@@ -83,8 +83,8 @@ export class ImageLists {
     const images: ListedImage[] = []
     let leftOut = 0
     try {
-      for await (const image of look()) {
-        if (this.#closed) return
+      for await (const image of look(this.#closed.signal)) {
+        if (this.#closed.signal.aborted) return
         const place = placeOf(image.scope)
         if (!place) continue
         if (images.length < max) images.push(listed(image, place))

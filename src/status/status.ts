@@ -62,7 +62,10 @@ export interface StatusOptions {
   readonly api: FastifyInstance
   /** Undefined without one. */
   readonly cache:
-    | { readonly blobs: Pick<BlobCache, 'fetched'>; readonly images: () => AsyncIterable<CachedImage> }
+    | {
+        readonly blobs: Pick<BlobCache, 'fetched'>
+        readonly images: (signal: AbortSignal) => AsyncIterable<CachedImage>
+      }
     | undefined
   readonly upstreams: () => readonly Upstream[]
 }
@@ -76,7 +79,7 @@ export function createStatus({ observed, api, cache, upstreams }: StatusOptions)
   const images =
     cache &&
     new ImageLists({
-      look: () => cache.images(),
+      look: signal => cache.images(signal),
       placeOf: scope => placeOf(scope, upstreams()),
       now: observed.now,
     })

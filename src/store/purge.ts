@@ -1,6 +1,8 @@
 import type { Digest } from '../oci/digest.js'
+import { Yielder } from '../yielder.js'
 import type { BlobStore } from './blob-store.js'
 import { listImages, type CachedImage, type ImageSources } from './images.js'
+import type { ManifestReadings } from './manifest-readings.js'
 import type { ManifestStore } from './manifest-store.js'
 import type { Membership } from './membership.js'
 import { scopeKey, type Scope } from './scope.js'
@@ -24,44 +26,57 @@ export interface PurgeParts {
   readonly tags: TagCache
   readonly membership: Membership
   readonly manifests: ManifestStore
+  readonly readings: ManifestReadings
   readonly store: BlobStore
 }
 
 /**
  * Drops an image with all that no other cached image has, or the one thing with a digest. Whoever reads any of it
- * reads on. Throws CacheTrouble.
+ * reads on. Throws CacheTrouble, and the signal's reason before anything was dropped.
  */
-export async function purge(target: PurgeTarget, parts: PurgeParts): Promise<PurgeResult> {
+export async function purge(
+  target: PurgeTarget,
+  parts: PurgeParts,
+  signal?: AbortSignal,
+): Promise<PurgeResult> {
   if (!('scope' in target)) return removeAll(parts, [target.digest])
-  const images: CachedImage[] = []
-  for await (const image of listImages(imageSources(parts))) images.push(image)
+  const sources = imageSources(parts)
   const isMeant = ({ scope, tag, digest }: CachedImage): boolean =>
     scopeKey(scope) === scopeKey(target.scope) &&
     ('tag' in target ? tag === target.tag : digest === target.digest)
-  const meant = images.filter(isMeant)
-  const kept = images.filter(image => !isMeant(image))
-  for (const { scope, tag } of meant) if (tag !== undefined) await parts.tags.drop({ scope, tag })
-
-  const ofOthers = new Set(kept.flatMap(contentsOf))
-  const ofSameRepository = new Set(
-    kept.filter(({ scope }) => scopeKey(scope) === scopeKey(target.scope)).flatMap(contentsOf),
-  )
-  const contents = new Set(meant.flatMap(contentsOf))
-  for (const digest of contents) {
-    if (!ofSameRepository.has(digest)) await parts.membership.forget(target.scope, digest)
+  let found = false
+  const tags = new Set<string>()
+  /** What the image has alone, in all repositories and in its own. Of all the others nothing is held. */
+  const inNoOther = new Set<Digest>()
+  for await (const image of listImages(sources, signal)) {
+    if (!isMeant(image)) continue
+    found = true
+    if (image.tag !== undefined) tags.add(image.tag)
+    for (const digest of contentsOf(image)) inNoOther.add(digest)
   }
-  const result = await removeAll(
-    parts,
-    [...contents].filter(digest => !ofOthers.has(digest)),
-  )
-  return { ...result, found: meant.length > 0 }
+  if (!found) return { found, files: 0, bytes: 0 }
+  const inNoOtherHere = new Set(inNoOther)
+  const yielder = new Yielder()
+  for await (const image of listImages(sources, signal)) {
+    if (isMeant(image)) continue
+    const isHere = scopeKey(image.scope) === scopeKey(target.scope)
+    for (const digest of contentsOf(image)) {
+      inNoOther.delete(digest)
+      if (isHere) inNoOtherHere.delete(digest)
+    }
+    await yielder.step(signal)
+  }
+  for (const tag of tags) await parts.tags.drop({ scope: target.scope, tag })
+  for (const digest of inNoOtherHere) await parts.membership.forget(target.scope, digest)
+  return { ...(await removeAll(parts, inNoOther)), found }
 }
 
 /** What there is to look at in a cache that is open. */
-function imageSources({ tags, membership, manifests, store }: PurgeParts): ImageSources {
+function imageSources({ tags, membership, manifests, readings, store }: PurgeParts): ImageSources {
   return {
     tags,
     membership,
+    readings,
     read: digest => manifests.read(digest),
     async sizeOf(digest) {
       const stored = await store.open(digest, { use: false })
@@ -71,11 +86,12 @@ function imageSources({ tags, membership, manifests, store }: PurgeParts): Image
   }
 }
 
-function contentsOf({ digest, variants }: CachedImage): Digest[] {
-  return [digest, ...variants.flatMap(({ contents }) => contents)]
+function* contentsOf({ digest, variants }: CachedImage): Generator<Digest> {
+  yield digest
+  for (const { contents } of variants) yield* contents
 }
 
-async function removeAll({ manifests, store }: PurgeParts, digests: readonly Digest[]): Promise<PurgeResult> {
+async function removeAll({ manifests, store }: PurgeParts, digests: Iterable<Digest>): Promise<PurgeResult> {
   let [files, bytes] = [0, 0]
   for (const digest of digests) {
     const stored = await store.open(digest, { use: false })

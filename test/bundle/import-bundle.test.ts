@@ -5,6 +5,7 @@ import type { Renaming } from '../../src/bundle/restored-name.js'
 import { importedScope } from '../../src/named-scope.js'
 import type { Digest } from '../../src/oci/digest.js'
 import { createJournal } from '../../src/store/journal.js'
+import { ManifestReadings } from '../../src/store/manifest-readings.js'
 import { createManifestStore } from '../../src/store/manifest-store.js'
 import { openMembership, type Membership } from '../../src/store/membership.js'
 import { openTagCache, type TagCache } from '../../src/store/tag-cache.js'
@@ -63,6 +64,7 @@ async function stand(t: Test): Promise<Stand> {
     importBundle(bytes, renaming, {
       store,
       manifests,
+      readings: new ManifestReadings(),
       membership,
       tags,
       scopeOf: ({ name }) => importedScope(table, name),

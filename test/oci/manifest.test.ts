@@ -1,15 +1,18 @@
 import t from 'tap'
+import { blobsVouchedFor } from '../../src/oci/ambiguity.js'
 import { digestOf } from '../../src/oci/digest.js'
-import { blobsVouchedFor, mediaTypeIn, parseManifest, platformText } from '../../src/oci/manifest.js'
+import { blobsOf, platformText, readManifest } from '../../src/oci/manifest.js'
 
 const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map(text => digestOf(Buffer.from(text)))
-const of = (manifest: unknown): string[] => blobsVouchedFor(Buffer.from(JSON.stringify(manifest)))
+const of = (manifest: unknown): string[] =>
+  blobsVouchedFor(readManifest(Buffer.from(JSON.stringify(manifest))))
 const layer = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
 t.test('a registry vouches for config and layers, each once', async t => {
   t.same(of({ config: { digest: a }, layers: [{ digest: b, mediaType: layer }, { digest: c }] }), [a, b, c])
   t.same(of({ config: { digest: a }, layers: [{ digest: a }, { digest: b }, { digest: b }] }), [a, b])
   t.same(of({ manifests: [{ digest: a }, { digest: b }] }), [], 'manifests are no blobs')
+  t.same(of({ blobs: [{ digest: a }] }), [], "an artifact's blobs are taken unchecked")
 })
 
 t.test('an index is read with its platforms', async t => {
@@ -29,9 +32,9 @@ t.test('an index is read with its platforms', async t => {
     ],
   }
   const bytes = Buffer.from(JSON.stringify(index))
-  t.equal(mediaTypeIn(bytes), index.mediaType)
-  t.equal(mediaTypeIn(Buffer.from('[]')), undefined)
-  const content = parseManifest(bytes)
+  const { content, mediaType } = readManifest(bytes)
+  t.equal(mediaType, index.mediaType)
+  t.equal(readManifest(Buffer.from('[]')).mediaType, undefined)
   t.equal(content?.subject?.digest, e)
   t.same(
     content?.manifests.map(({ digest, size, platform }) => [
@@ -74,6 +77,22 @@ t.test('what is no manifest vouches for nothing', async t => {
   ]) {
     t.same(of(odd), [], JSON.stringify(odd))
   }
-  t.same(blobsVouchedFor(Buffer.from('{')), [])
-  t.same(blobsVouchedFor(Buffer.from([0xff, 0xfe])), [])
+  t.same(blobsVouchedFor(readManifest(Buffer.from('{'))), [])
+  t.same(blobsVouchedFor(readManifest(Buffer.from([0xff, 0xfe]))), [])
+})
+
+t.test('a pull asks for config, layers and blobs, wherever else they may be, each once', async t => {
+  const blobs = (manifest: unknown): unknown[] =>
+    blobsOf(readManifest(Buffer.from(JSON.stringify(manifest))).content).map(({ digest, elsewhere }) => [
+      digest,
+      elsewhere,
+    ])
+  const foreign = { digest: b, urls: ['https://example.com/layer'] }
+  t.same(blobs({ config: { digest: a }, layers: [foreign, { digest: c }] }), [
+    [a, false],
+    [b, true],
+    [c, false],
+  ])
+  t.same(blobs({ layers: [foreign, { digest: b }, foreign] }), [[b, false]])
+  t.same(blobs({ blobs: [{ digest: d }, { digest: d }] }), [[d, false]])
 })

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { digestOf } from '../../../src/oci/digest.js'
-import { blobsOf, parseManifest } from '../../../src/oci/manifest.js'
+import { blobsOf, readManifest } from '../../../src/oci/manifest.js'
 import type { Ecr } from '../../ecr/ecr.js'
 import { ask } from '../../support/requests.js'
 import { inRing } from '../../support/ring.js'
@@ -44,7 +44,7 @@ export async function pullsCostNothing(
 
 /** Pulls an image or index whole, and gives how many blobs that were. Throws when bytes are not what they should be. */
 async function pull(url: string, reference: string): Promise<number> {
-  const manifest = parseManifest(await get(`${url}/manifests/${reference}`))
+  const manifest = readManifest(await get(`${url}/manifests/${reference}`)).content
   let blobs = 0
   for (const { digest } of manifest?.manifests ?? []) blobs += await pull(url, digest)
   for (const { digest } of blobsOf(manifest)) {
