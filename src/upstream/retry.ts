@@ -16,6 +16,10 @@ export interface RetryOptions {
 }
 
 const FURTHER_TRIES = 2
+
+/** Who is told to come again later than this, in milliseconds, tells its client so, however patient that is. */
+const LONGEST_WAIT = 20_000
+
 const WORTH_ANOTHER_TRY = [429, 500, 502, 503, 504]
 
 /**
@@ -41,6 +45,7 @@ export function retry({
         tries < FURTHER_TRIES &&
         !request.signal.aborted &&
         mayRepeat(request, outcome) &&
+        wait <= LONGEST_WAIT &&
         clock.now() + wait <= giveUpAt
       if (!again) return unwrap(outcome, repeated)
       repeated ||= mayHaveBeenDone(outcome)

@@ -169,7 +169,7 @@ t.test("a client's own second end of an upload that ended is told of the blob", 
 t.test('an upload whose client left during its end is there for the next try', async t => {
   const mirror = await startMirror(t)
   const location = await begin(mirror)
-  mirror.ecr.knobs.thinking.CompleteLayerUpload = 300
+  mirror.ecr.knobs.thinking.CompleteLayerUpload = 1000
   const leaving = new AbortController()
   const left = mirror
     .fetch(`${location}?digest=${digest}`, { method: 'PUT', body: bytes, signal: leaving.signal })

@@ -95,7 +95,7 @@ t.test('nobody tells how far an upload is while a chunk is on its way', async t 
   const mirror = await startMirror(t)
   const location = await begin(mirror)
   t.equal((await mirror.fetch(location)).status, 204)
-  mirror.ecr.knobs.thinking.UploadLayerPart = 500
+  mirror.ecr.knobs.thinking.UploadLayerPart = 2000
   const patched = patch(mirror, location, 0)
   await mirror.ecr.arrived({ method: 'PATCH' })
   t.equal((await mirror.fetch(location)).status, 404)

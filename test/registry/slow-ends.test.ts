@@ -13,11 +13,11 @@ const MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 
 /** All that ends a wait, well below what the ends of these tests take. */
 const HASTY: MirrorOptions = {
-  timeLimits: { blob: 200, answer: 200, stall: 200 },
-  deps: { connections: { headersTimeout: 200, bodyTimeout: 200 } },
-  settings: { limits: { idleTimeout: '200ms' } },
+  timeLimits: { blob: 1000, answer: 1000, stall: 1000 },
+  deps: { connections: { headersTimeout: 1000, bodyTimeout: 1000 } },
+  settings: { limits: { idleTimeout: '1s' } },
 }
-const SLOW = 700
+const SLOW = 2500
 
 interface End {
   readonly what: string
@@ -214,12 +214,12 @@ t.test('a creation of a repository that takes too long is refused in time', asyn
 })
 
 t.test("a PATCH's answer is waited for from the end of its body", async t => {
-  const mirror = await startMirror(t, { timeLimits: { answer: 400 } })
+  const mirror = await startMirror(t, { timeLimits: { answer: 1000 } })
   const location = await begin(mirror)
   const slowly = Readable.from(
     (async function* () {
       for (let piece = 0; piece < 5; piece++) {
-        await new Promise(resolve => setTimeout(resolve, 200))
+        await new Promise(resolve => setTimeout(resolve, 300))
         yield bytes.subarray(piece * 10_000, (piece + 1) * 10_000)
       }
     })(),
@@ -227,7 +227,7 @@ t.test("a PATCH's answer is waited for from the end of its body", async t => {
   const chunked = { 'transfer-encoding': 'chunked' }
   const patched = await send(mirror, 'PATCH', location, { body: slowly, headers: chunked })
   t.equal(patched.status, 202, 'a body may take longer than an answer')
-  mirror.ecr.knobs.thinking.UploadLayerPart = 3000
+  mirror.ecr.knobs.thinking.UploadLayerPart = 5000
   const late = await send(mirror, 'PATCH', String(patched.headers.location), { body: bytes })
   t.equal(late.status, 504)
   t.ok(late.headers['retry-after'])

@@ -92,6 +92,10 @@ t.test('Retry-After is waited for when there is patience enough', async t => {
   t.equal(received.headers['retry-after'], '9')
   t.equal(far.asked.length, 1)
 
+  const later = scripted(() => answer(429, '', { 'retry-after': '21' }))
+  t.equal((await step(later.send)(request({ patience: Infinity }))).statusCode, 429, 'but not for ever')
+  t.equal(later.asked.length, 1)
+
   const near = scripted(answer(429, '', { 'retry-after': '0' }), answer(200))
   t.equal((await step(near.send)(request({ patience: 8000 }))).statusCode, 200)
 
