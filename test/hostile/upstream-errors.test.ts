@@ -172,7 +172,9 @@ t.test('a redirect in a circle, and a longer and longer one, are left after two 
       const left = await get(mirror, `/v2/errors/circle/blobs/${content.blobDigest}`)
       assertOwn(left, title)
       t.equal(left.status, 502, title)
-      t.ok(far.asked.length - before <= 3, title)
+      // With a cache, whether the repository has the blob is asked first.
+      const reads = far.asked.slice(before).filter(({ method }) => method === 'GET')
+      t.ok(reads.length <= 3, title)
     }
   }
   for (const { path, headers } of far.asked)

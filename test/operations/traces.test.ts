@@ -108,6 +108,7 @@ t.test('with an SDK', async t => {
     t.same(pairs, [
       ['POST /v2/<name>/blobs/uploads/', 'InitiateLayerUpload'],
       ['PUT /v2/<name>/blobs/uploads/<session>', 'CompleteLayerUpload'],
+      ['GET /v2/<name>/blobs/<digest>', 'BatchCheckLayerAvailability'],
       ['GET /v2/<name>/blobs/<digest>', 'GetDownloadUrlForLayer'],
       ['GET /v2/<name>/blobs/<digest>', 'GetObject'],
     ])
