@@ -3,6 +3,7 @@ import type { Repository } from '../oci/reference.js'
 import { OciError, type OciErrorCode } from '../oci/error.js'
 import { arnsIn } from './arn.js'
 import { requestIdOf } from './headers.js'
+import { mayPass } from './may-pass.js'
 import { readBody } from './read-body.js'
 import { retryAfterOf } from './retry-after.js'
 import type { EcrAction } from './ecr-action.js'
@@ -92,7 +93,7 @@ const DEFAULT_CODE: Partial<Record<EcrAction, OciErrorCode>> = {
 function clientsBusiness(answer: Answer, { action, repository }: RefusedRequest, text: string): OciError {
   const status = answer.statusCode
   const own = ociErrorIn(text)
-  if (own && !namesTheFarSide(text)) {
+  if (own && mayPass(text)) {
     return new OciError('UNKNOWN', own.message, { status, body: text })
   }
   if (status === 404) {
@@ -106,13 +107,6 @@ function clientsBusiness(answer: Answer, { action, repository }: RefusedRequest,
     'UNSUPPORTED',
     `The upstream registry refused this request (${action}, status ${status}).`,
     { status },
-  )
-}
-
-/** Nothing of AWS's addresses and identities leaves the mirror. */
-function namesTheFarSide(text: string): boolean {
-  return /amazonaws|amazonwebservices|\.on\.aws|sgov\.gov|c2s\.ic\.gov|hci\.ic\.gov|adc-e\.uk|cloudfront\.net|arn:aws|X-Amz-/i.test(
-    text,
   )
 }
 
