@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
 import { blobsVouchedFor, mediaTypeIn } from '../oci/manifest.js'
+import { isManifestType } from '../oci/media-type.js'
 import type { Tag } from '../oci/reference.js'
 import type { TagMark } from '../store/tag-cache.js'
 import type { Cache } from './cache.js'
@@ -37,7 +38,8 @@ export async function learnPushed(
   const mediaType = contentTypeOf(request)
   const said = mediaTypeIn(bytes)
   // What calls itself something else than its sender does is left for the upstream to name.
-  const isClear = mediaType !== undefined && (said === undefined || said === mediaType)
+  const isClear =
+    mediaType !== undefined && isManifestType(mediaType) && (said === undefined || said === mediaType)
   if (!isClear || digestOf(bytes, algorithmOf(digest)) !== digest) return
   const manifest = { digest, mediaType, size: bytes.length }
   cache.manifests.keep(digest, bytes)
