@@ -4,6 +4,7 @@ import { compilePattern } from './access/pattern.js'
 import type { Budget } from './budget.js'
 import { importBundle, type ImportParts, type ImportResult } from './bundle/import-bundle.js'
 import type { Renaming } from './bundle/restored-name.js'
+import { closedOnFailure, type Closing } from './closing.js'
 import type { Config } from './config/schema.js'
 import { ConfigError } from './config/config-error.js'
 import { MAX_MANIFEST_BYTES } from './oci/media-type.js'
@@ -70,7 +71,11 @@ export interface OpenCacheDeps {
 }
 
 /** Opens the configured cache. Throws a ConfigError when another mirror owns its directory; other trouble passes. */
-export async function openCache(
+export function openCache(config: CacheConfig, deps: OpenCacheDeps): Promise<OpenCache> {
+  return closedOnFailure(closing => openParts(config, deps, closing))
+}
+
+async function openParts(
   config: CacheConfig,
   {
     log,
@@ -80,6 +85,7 @@ export async function openCache(
     onConnection,
     onEvent: alsoTell = () => undefined,
   }: OpenCacheDeps,
+  closing: Closing,
 ): Promise<OpenCache> {
   const { directory, maxSize, minFree, verify, fillOnRange, download } = config
   const disk = await openDiskStore({ directory, maxSize, minFree, log, onConnection }).catch(
@@ -87,6 +93,7 @@ export async function openCache(
       throw error instanceof DirectoryInUse ? new ConfigError([error.message], { cause: error }) : error
     },
   )
+  closing.add(() => disk.close())
   // What is to be hashed whenever it is read is read whenever it is served.
   const smallBlobs = verify === 'always' ? undefined : new SmallBlobs(disk)
   const store = smallBlobs ?? disk

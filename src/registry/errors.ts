@@ -8,8 +8,14 @@ import { drain } from './drain.js'
 import { knownExchange } from './exchange.js'
 import { parsedRequest } from './parsed-request.js'
 
-/** Every reply under `/v2/` says which protocol this is (Docker Registry HTTP API V2; clients look for it). */
-export const API_VERSION = { 'docker-distribution-api-version': 'registry/2.0' } as const
+/**
+ * Every reply under `/v2/` says which protocol this is (Docker Registry HTTP API V2; clients look for it), and that a
+ * browser is not to look for a page in it (WHATWG Fetch, "X-Content-Type-Options").
+ */
+export const API_VERSION = {
+  'docker-distribution-api-version': 'registry/2.0',
+  'x-content-type-options': 'nosniff',
+} as const
 
 /** The answer to anything that was thrown. What is not an OciError is a defect of ours and says nothing outside. */
 export function toAnswer(error: unknown): OciError {
@@ -122,7 +128,8 @@ export function answerParserError(error: Error & { code?: string }, socket: Dupl
   ).toBody()
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
-      'Docker-Distribution-Api-Version: registry/2.0\r\nContent-Type: application/json\r\n' +
+      'Docker-Distribution-Api-Version: registry/2.0\r\nX-Content-Type-Options: nosniff\r\n' +
+      'Content-Type: application/json\r\n' +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
 }

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { blobsVouchedFor } from '../oci/ambiguity.js'
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
+import { isManifestType } from '../oci/media-type.js'
 import type { Tag } from '../oci/reference.js'
 import type { TagMark } from '../store/tag-cache.js'
 import type { Cache } from './cache.js'
@@ -39,7 +40,8 @@ export async function learnPushed(
   const reading = await cache.readings.read(digest, bytes)
   const said = reading.mediaType
   // What calls itself something else than its sender does is left for the upstream to name.
-  if (mediaType === undefined || (said !== undefined && said !== mediaType)) return
+  if (mediaType === undefined || !isManifestType(mediaType)) return
+  if (said !== undefined && said !== mediaType) return
   const manifest = { digest, mediaType, size: bytes.length }
   cache.manifests.keep(digest, bytes)
   cache.recordManifest(request, manifest)

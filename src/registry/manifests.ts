@@ -3,6 +3,7 @@ import { digestOf, type Digest } from '../oci/digest.js'
 import { ROUTES } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
 import { ManifestReadings } from '../store/manifest-readings.js'
+import { isManifestType } from '../oci/media-type.js'
 import { discard } from '../upstream/discard.js'
 import { outboundHeaders } from '../upstream/headers.js'
 import type { Cache } from './cache.js'
@@ -63,14 +64,20 @@ async function passThrough(
 }
 
 function sendManifest(reply: FastifyReply, { manifest, result }: Found, head: boolean): FastifyReply {
-  return reply
-    .headers(API_VERSION)
-    .headers(result === 'stale' ? STALE_WARNING : {})
-    .header('content-type', manifest.mediaType)
-    .header('content-length', String(manifest.size))
-    .header('docker-content-digest', manifest.digest)
-    .header('x-cache', result)
-    .send(head ? undefined : manifest.bytes)
+  return (
+    reply
+      .headers(API_VERSION)
+      .headers(result === 'stale' ? STALE_WARNING : {})
+      // A type that is no manifest's comes from whoever pushed it, and is not repeated.
+      .header(
+        'content-type',
+        isManifestType(manifest.mediaType) ? manifest.mediaType : 'application/octet-stream',
+      )
+      .header('content-length', String(manifest.size))
+      .header('docker-content-digest', manifest.digest)
+      .header('x-cache', result)
+      .send(head ? undefined : manifest.bytes)
+  )
 }
 
 /** PUT, as the client sent it, to the byte. It is small enough to be held, so that it can be sent again. */

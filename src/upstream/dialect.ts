@@ -4,6 +4,7 @@ import { OciError, type OciErrorCode } from '../oci/error.js'
 import { arnsIn } from './arn.js'
 import { namesTheFarSide } from './far-side-words.js'
 import { requestIdOf } from './headers.js'
+import { mayPass } from './may-pass.js'
 import { readBody } from './read-body.js'
 import { retryAfterOf } from './retry-after.js'
 import type { EcrAction } from './ecr-action.js'
@@ -113,7 +114,7 @@ function clientsBusiness(answer: Answer, request: RefusedRequest, text: string):
   const { action, upstream, repository } = request
   const status = answer.statusCode
   const own = ociErrorIn(text)
-  if (own && !namesTheFarSide(text)) {
+  if (own && mayPass(text)) {
     return new OciError('UNKNOWN', own.message, { status, body: text })
   }
   if (status === 404) {

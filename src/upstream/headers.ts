@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { INSTANCE, VERSION } from '../version.js'
+import { mayPass } from './may-pass.js'
 import { retryAfterOf } from './retry-after.js'
 import { warningsIn } from './warnings.js'
 
@@ -31,7 +32,9 @@ export function passedOn(answer: IncomingHttpHeaders): Record<string, string> {
     const value = answer[name]
     if (Array.isArray(value)) joined[name] = value.join(', ')
   }
-  const passed = pick(joined, RESPONSE_HEADERS)
+  const passed = Object.fromEntries(
+    Object.entries(pick(joined, RESPONSE_HEADERS)).filter(([, value]) => mayPass(value)),
+  )
   const after = retryAfterOf(answer)
   if (after === undefined) delete passed['retry-after']
   else passed['retry-after'] = String(after / 1000)

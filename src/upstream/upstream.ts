@@ -95,6 +95,18 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
     // A private registry may be at a VPC endpoint.
     trustOf: () => (endpoint ? 'listed' : ecr.kind),
   })
+  const rules = createRedirectRules(
+    settings.redirectHosts,
+    ecr.kind === 'private' ? layerBucketHosts(ecr) : PUBLIC_LAYER_HOSTS,
+  )
+  const storage = createDispatcher({
+    ...deps.connections,
+    observer,
+    pools: pools[1],
+    trustOf: (host, port) => rules.trustOf(host, port),
+    reuseBuffers: true,
+  })
+  // The first that has to be closed again, after all that may throw.
   const tokens = deps.tokens.open({
     ecr,
     credentials: settings.credentials ?? {},
@@ -114,18 +126,6 @@ export function createUpstream(settings: UpstreamSettings, deps: UpstreamDeps): 
       deps.throttles.of(ecr.host, settings.quotas, DEFAULT_QUOTAS[ecr.kind])(authorized),
     ),
   )
-
-  const rules = createRedirectRules(
-    settings.redirectHosts,
-    ecr.kind === 'private' ? layerBucketHosts(ecr) : PUBLIC_LAYER_HOSTS,
-  )
-  const storage = createDispatcher({
-    ...deps.connections,
-    observer,
-    pools: pools[1],
-    trustOf: (host, port) => rules.trustOf(host, port),
-    reuseBuffers: true,
-  })
   const blobs = createBlobSource({
     upstream: name,
     origin,

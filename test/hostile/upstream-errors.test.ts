@@ -239,3 +239,37 @@ t.test('r56: a status that there is not is a 502, on each way to the upstream', 
     }
   }
 })
+
+t.test('an upstream that repeats what it was sent tells no client the token', async t => {
+  const { far, streaming, caching, get } = await startFarSide(t)
+  const content = contents(3)
+  const spellings: Record<string, (text: string) => string> = {
+    plain: text => text,
+    'in escapes of JSON': text =>
+      Array.from(text, each => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''),
+    'in escapes of a URL': encodeURIComponent,
+    decoded: text => Buffer.from(text.replace(/^Basic /, ''), 'base64').toString('latin1'),
+  }
+  for (const [spelling, spell] of Object.entries(spellings))
+    for (const status of [400, 404, 405, 409])
+      for (const mirror of [streaming, caching])
+        for (const [method, path] of [
+          ['GET', `blobs/${content.blobDigest}`],
+          ['GET', 'manifests/v1'],
+          ['GET', 'tags/list'],
+          ['POST', 'blobs/uploads/'],
+        ] as const) {
+          let sent = ''
+          far.play('errors/echo', (asked, far) => {
+            sent = asked.headers['authorization'] ?? ''
+            const body = `{"errors":[{"code":"X","message":"you sent ${spell(sent)}"}]}`
+            far.write(answer(status, { warning: `299 - "${sent}"` }, body))
+          })
+          const about = `${spelling} ${status} ${method} ${path}`
+          const { bytes, headers, status: got } = await get(mirror, `/v2/errors/echo/${path}`, method)
+          t.equal(got, status, about)
+          t.match(sent, /^Basic /, about)
+          const said = bytes.toString('latin1') + JSON.stringify(headers)
+          t.notOk(said.includes(spell(sent)) || said.includes(sent.slice(6)), about)
+        }
+})

@@ -98,6 +98,13 @@ t.test('a route granted to anonymous', async t => {
   t.equal(await status('/v2/public/app/manifests/v2', {}, 'PUT'), 401, 'another action asks for a login')
   t.equal(await status('/v2/'), 401, 'the base asks for a login whenever there are users')
   t.equal((await asUser('/v2/secret/app/manifests/v1')).status, 200)
+  for (let guess = 0; guess < 9; guess++)
+    await status('/v2/public/app/manifests/v1', { authorization: basic(`${USER.name}:wrong ${guess}`) })
+  t.equal(
+    await status('/v2/public/app/manifests/v1', { authorization: basic(`${USER.name}:wrong too`) }),
+    429,
+    'and bounds how many are tried',
+  )
   for (const request of ecr.requests.filter(({ at }) => at === 'registry')) {
     t.notMatch(request.headers.authorization, /aHVidXNlcjpodWJwYXNz/, 'foreign credentials stay here')
   }

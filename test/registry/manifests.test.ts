@@ -180,3 +180,27 @@ t.test('a manifest is deleted where that is granted', async t => {
   t.equal(ecr.manifest('team/app', 'v1'), undefined)
   t.equal((await fetch('/v2/team/app/manifests/v1', { method: 'DELETE' })).status, 404)
 })
+
+t.test('a manifest that was pushed as a page comes back as none', async t => {
+  for (const settings of [{}, { cache: { directory: `${t.testdir({})}/cache` } }]) {
+    const { fetch } = await startMirror(t, { settings, ecr: { profile: 'spec' } })
+    const manifest = JSON.stringify({ schemaVersion: 2, manifests: [], page: '<script>alert(1)</script>' })
+    for (const type of ['text/html', 'image/svg+xml', 'application/xhtml+xml']) {
+      const pushed = await fetch('/v2/team/app/manifests/page', {
+        method: 'PUT',
+        headers: { 'content-type': type },
+        body: manifest,
+      })
+      t.equal(pushed.headers.get('x-content-type-options'), 'nosniff')
+      for (const method of ['GET', 'HEAD', 'GET'])
+        for (const reference of ['page', sha256(Buffer.from(manifest))]) {
+          const answer = await fetch(`/v2/team/app/manifests/${reference}`, { method })
+          if (pushed.status === 201) {
+            t.equal(answer.status, 200, type)
+            t.equal(answer.headers.get('content-type'), 'application/octet-stream', type)
+          } else t.not(answer.headers.get('content-type'), type)
+          t.equal(answer.headers.get('x-content-type-options'), 'nosniff')
+        }
+    }
+  }
+})

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { parseRepository } from '../../src/oci/reference.js'
@@ -42,6 +43,57 @@ t.test('words that name the far side do not, nor do words that are no OCI error'
   for (const body of ['', '<html>', '{}', '{"errors":[]}', '{"errors":[{"code":1}]}', 'null']) {
     t.equal(ociErrorIn(body), undefined, body)
     t.match((await refuse(418, body)).toBody(), /UNSUPPORTED.*status 418/)
+  }
+})
+
+t.test('words that repeat what the mirror sent do not pass, in any spelling', async t => {
+  const token = Buffer.from(`AWS:${randomBytes(1_200).toString('base64')}`).toString('base64')
+  const secrets = {
+    header: `Authorization: Basic ${token}`,
+    token,
+    'the password in it': Buffer.from(token, 'base64').toString('latin1'),
+    'a part of it': token.slice(500, 700),
+    'a token for ECR Public': randomBytes(900).toString('base64'),
+    'in lines': token.replace(/.{76}/g, '$&\n'),
+    'a signature': 'AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/ecr/aws4_request',
+    'an access key': 'ASIAIOSFODNN7EXAMPLE',
+    'a signed URL': 'https://x/?X-Amz-Signature=0123456789',
+    host: '1.dkr.ecr.us-east-1.amazonaws.com',
+    role: 'arn:aws:iam::123456789012:role/x',
+  }
+  const escaped = (text: string): string =>
+    Array.from(text, each => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+  for (const [what, secret] of Object.entries(secrets)) {
+    const bodies = [
+      oci('NAME_UNKNOWN', `no: ${secret}`),
+      `{"errors":[{"code":"X","message":"${escaped(secret)}"}]}`,
+      `{"errors":[{"code":"X","message":"${secret.replaceAll('/', '\\/').replaceAll('\n', '\\n')}"}]}`,
+      oci('X', encodeURIComponent(secret)),
+      JSON.stringify({ errors: [{ code: 'X', detail: [{ seen: { [secret]: 1 } }] }] }),
+      // Of two members of a name one reader takes the first, another the last.
+      `{"errors":[{"code":"X","message":${JSON.stringify(secret)},"message":"fine"}]}`,
+      JSON.stringify({ errors: [{ code: 'X' }, { code: secret }] }),
+    ]
+    for (const [index, body] of bodies.entries()) {
+      const error = await refuse(400, body)
+      t.match(
+        error.toBody(),
+        /^{"errors":\[{"code":"UNSUPPORTED","message":"The upstream registry/,
+        `${what} ${index}`,
+      )
+      t.notOk(error.message.includes(secret), what)
+    }
+  }
+})
+
+t.test('long names and digests are no secrets', async t => {
+  for (const words of [
+    `The repository with name '${'team/a-long_name.7/'.repeat(13)}x' does not exist`,
+    `The image with digest sha512:${'0123456789abcdef'.repeat(8)} does not exist`,
+    `Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Member must have length less than or equal to 4194304'`,
+  ]) {
+    const body = oci('X', words)
+    t.equal((await refuse(400, body)).toBody(), body)
   }
 })
 

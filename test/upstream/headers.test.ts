@@ -35,6 +35,11 @@ t.test('what comes back is on the list too, with all of its values', async t => 
   t.equal(passed['oci-tag'], 'v1, v2')
   t.equal(passed.warning, '299 - "one", 299 - "two"')
   t.same(passedOn({ warning: 'a\r\nb' }), {}, 'nothing that splits an answer')
+  t.same(
+    passedOn({ warning: '299 - "at 1.dkr.ecr.us-east-1.amazonaws.com"', 'oci-tag': 'v1' }),
+    { 'oci-tag': 'v1' },
+    'nor anything that tells of the far side',
+  )
 })
 
 t.test('a header has one printable value or none', async t => {
