@@ -62,6 +62,21 @@ export function blobsOf(content: ManifestContent | undefined): Descriptor[] {
   return [...new Map(all.map(descriptor => [descriptor.digest, descriptor])).values()]
 }
 
+/**
+ * Every digest that a manifest names, of whatever kind it is: image manifest, index, artifact manifest (its `blobs`), or
+ * Docker's schema 1 (its `fsLayers`); the subject too. Empty when the bytes are no manifest.
+ */
+export function digestsIn(manifest: Uint8Array): Digest[] {
+  const { config, layers, manifests, blobs, fsLayers, subject } = record(parsedObject(manifest))
+  const descriptors = [config, subject, ...array(layers), ...array(manifests), ...array(blobs)]
+  const texts = [
+    ...descriptors.map(each => record(each)['digest']),
+    ...array(fsLayers).map(each => record(each)['blobSum']),
+  ]
+  const found = texts.flatMap(text => (typeof text === 'string' ? (parseDigest(text) ?? []) : []))
+  return [...new Set(found)]
+}
+
 /** The media type that a manifest says of itself, which the image-spec recommends; undefined when it says none. */
 export function mediaTypeIn(manifest: Uint8Array): string | undefined {
   const { mediaType } = record(parsedObject(manifest))

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { clientAddress } from '../access/client-address.js'
 import { ANONYMOUS, OPERATOR } from '../access/policy.js'
 import { OciError } from '../oci/error.js'
+import { RepositoryUnknown } from '../upstream/dialect.js'
 import { admission, shareOf } from './admission.js'
 import { authenticate } from './authenticate.js'
 import { authorize, isAllowed } from './authorize.js'
@@ -78,6 +79,11 @@ export function registry(
     exchange.target = target
     authorize(exchange.principal, target, exchange)
     if (target.place) cache?.begin(request, target.place)
+  })
+
+  // Before the answer goes out: whoever hears it may push at once, into a repository of the same name.
+  app.addHook('onError', async (request, _reply, error) => {
+    if (error instanceof RepositoryUnknown) await cache?.forgetRepository(request)
   })
 
   app.register(async api => {

@@ -69,7 +69,7 @@ export function uploads(
           : withBody(request, captures?.begin(request), WHOLE)),
       }
     },
-    mend: createMissing,
+    mend: (request, answer, body) => createMissing(request, answer, body, cache),
     answer: async (request, reply, answer) => {
       const target = repositoryTarget(request, 'uploads')
       const { endpoint, place } = target

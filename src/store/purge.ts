@@ -48,7 +48,7 @@ export async function purge(target: PurgeTarget, parts: PurgeParts): Promise<Pur
   )
   const contents = new Set(meant.flatMap(contentsOf))
   for (const digest of contents) {
-    if (!ofSameRepository.has(digest)) await parts.membership.forget(target.scope, digest)
+    if (!ofSameRepository.has(digest)) await parts.membership.forget(target.scope, [digest])
   }
   const result = await removeAll(
     parts,

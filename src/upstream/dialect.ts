@@ -69,6 +69,9 @@ export class CredentialsRefused extends OciError {
   }
 }
 
+/** There is no such repository, in the upstream's own words; not what this mirror makes of a 404 that says nothing. */
+export class RepositoryUnknown extends OciError {}
+
 /** The first error of an OCI error body, when the text is one. */
 export function ociErrorIn(text: string): { readonly code: string; readonly message: string } | undefined {
   try {
@@ -92,9 +95,16 @@ const DEFAULT_CODE: Partial<Record<EcrAction, OciErrorCode>> = {
 function clientsBusiness(answer: Answer, { action, repository }: RefusedRequest, text: string): OciError {
   const status = answer.statusCode
   const own = ociErrorIn(text)
+  const isUnknown = status === 404 && own?.code === 'NAME_UNKNOWN'
   if (own && !namesTheFarSide(text)) {
-    return new OciError('UNKNOWN', own.message, { status, body: text })
+    const Refusal = isUnknown ? RepositoryUnknown : OciError
+    return new Refusal('UNKNOWN', own.message, { status, body: text })
   }
+  if (isUnknown)
+    return new RepositoryUnknown(
+      'NAME_UNKNOWN',
+      `The upstream registry has no such repository in ${repository ?? 'it'}.`,
+    )
   if (status === 404) {
     const code = DEFAULT_CODE[action] ?? 'NAME_UNKNOWN'
     return new OciError(
