@@ -1,6 +1,7 @@
 import { OciError } from './oci/error.js'
 import type { Repository } from './oci/reference.js'
 import type { Scope } from './store/scope.js'
+import { registryKey } from './upstream/registry-key.js'
 import type { Selectable, UpstreamTable } from './upstream/upstream-table.js'
 
 /** The repository that a name means. */
@@ -20,10 +21,10 @@ export function namedScope<U extends Selectable>(
   const selected = table.select({ name })
   if (selected instanceof OciError || selected.repository === undefined) return undefined
   const { upstream, repository, segment } = selected
-  const { host, repositoryPrefix = '' } = upstream.settings
+  const { repositoryPrefix = '' } = upstream.settings
   return {
     scope: {
-      registry: host,
+      registry: registryKey(upstream.settings),
       repository: repositoryPrefix === '' ? repository : `${repositoryPrefix}/${repository}`,
     },
     fullName: `${upstream.name}/${repository}`,

@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.js'
 import type { Flags } from '../config/flags.js'
 import { listImages, type CachedImage, type ImageVariant } from '../store/images.js'
 import type { Scope } from '../store/scope.js'
+import { hostInKey, registryKey } from '../upstream/registry-key.js'
 import { lookAtCache } from './cache-view.js'
 import { inUnits } from './in-units.js'
 import type { Surroundings } from './surroundings.js'
@@ -62,11 +63,12 @@ function rowsOf({ scope, tag, digest, variants }: CachedImage, config: Config): 
 export function nameOf({ registry, repository }: Scope, { upstreams }: Config): string {
   const [owner] = upstreams
     .filter(
-      ({ host, repositoryPrefix }) =>
-        host === registry && (repositoryPrefix === '' || repository.startsWith(`${repositoryPrefix}/`)),
+      ({ repositoryPrefix, ...settings }) =>
+        registryKey(settings) === registry &&
+        (repositoryPrefix === '' || repository.startsWith(`${repositoryPrefix}/`)),
     )
     .sort((a, b) => b.repositoryPrefix.length - a.repositoryPrefix.length)
-  if (!owner) return `${registry}/${repository}`
+  if (!owner) return `${hostInKey(registry)}/${repository}`
   const { name, repositoryPrefix } = owner
   return `${name}/${repositoryPrefix === '' ? repository : repository.slice(repositoryPrefix.length + 1)}`
 }

@@ -197,6 +197,20 @@ function hasPlatform({ platform }: Descriptor): boolean {
   return !platform || platformText(platform) !== NO_PLATFORM
 }
 
+/** Every digest that a manifest names, its subject too, each once. Undefined when not all of them are known. */
+export function digestsNamed({ content }: ManifestReading): readonly Digest[] | undefined {
+  if (!content?.isWhole) return undefined
+  const { config, subject, layers, blobs, manifests } = content
+  const named = [
+    ...(config ? [config] : []),
+    ...(subject ? [subject] : []),
+    ...layers,
+    ...blobs,
+    ...manifests,
+  ]
+  return [...new Set(named.map(({ digest }) => digest))]
+}
+
 /** As people write it: `linux/arm64/v8`. */
 export function platformText({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/')

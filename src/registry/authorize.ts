@@ -19,6 +19,16 @@ export function isAllowed(principal: Principal, target: Target, { rules, address
   )
 }
 
+/** Whether a request's principal may push to the repository that the request is about. */
+export function mayPush(exchange: Exchange): boolean {
+  const { principal, target } = exchange
+  return (
+    principal !== undefined &&
+    target !== undefined &&
+    isAllowed(principal, { ...target, actions: ['push'] }, exchange)
+  )
+}
+
 /** Throws unless the principal may; a stranger is asked to log in rather than refused. */
 export function authorize(principal: Principal, target: Target, exchange: Exchange): void {
   if (isAllowed(principal, target, exchange)) return

@@ -17,6 +17,7 @@ import { forward } from './forward.js'
 import { inTime } from './in-time.js'
 import { PATIENCE } from './patience.js'
 import { refuse } from './refuse.js'
+import { asksUpstream } from './revalidation.js'
 import { sendBlob } from './send-blob.js'
 import { sendLease } from './send-lease.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
@@ -60,6 +61,7 @@ async function statBlob(
   signal: AbortSignal,
 ): Promise<{ size: number; result: CacheOutcome }> {
   const { endpoint, place } = repositoryTarget(request, 'blob')
+  if (asksUpstream(request)) return { size: await askForBlob(request, cache, signal), result: 'bypass' }
   const proof = cache?.proof(request, endpoint.digest) ?? 'none'
   const size =
     proof === 'none' ? undefined : await cache?.blobs.size(endpoint.digest).catch(unlessCacheTrouble)

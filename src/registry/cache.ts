@@ -11,6 +11,8 @@ import type { SmallBlobs } from '../store/small-blobs.js'
 import type { TagCache } from '../store/tag-cache.js'
 import { FairFlights } from './fair-flights.js'
 import type { FairSlots } from './fair-slots.js'
+import { registryKey } from '../upstream/registry-key.js'
+import { wantsRevalidation } from './revalidation.js'
 import type { Place } from './target.js'
 
 /** The cache as the endpoints use it: bytes by digest, what tags stand for, and what a repository is proven to have. */
@@ -31,7 +33,7 @@ export interface Cache {
   begin(request: FastifyRequest, place: Place): void
   /** The repository of a request that began. */
   scope(request: FastifyRequest): Scope
-  /** That the request's repository has the blob. */
+  /** That the request's repository has the blob; what was learnt before is none to who wants it asked anew. */
   proof(request: FastifyRequest, digest: Digest): Proof
   /** The bytes of a blob that is in memory, and that the request's repository is known to have. */
   held(request: FastifyRequest, digest: Digest): Buffer | undefined
@@ -43,8 +45,10 @@ export interface Cache {
   recordManifest(request: FastifyRequest, manifest: ManifestFacts): void
   /** Differs once something was deleted from the request's repository. */
   lastRevocation(request: FastifyRequest): number
-  /** The upstream said that the request's repository does not have it, as a blob or as a manifest. */
-  forget(request: FastifyRequest, digest: Digest): Promise<void>
+  /** The upstream said that the request's repository does not have these, as blobs or as manifests. */
+  forget(request: FastifyRequest, ...digests: readonly Digest[]): Promise<void>
+  /** The upstream said that the request's repository does not exist: what was known is of one that was. */
+  forgetRepository(request: FastifyRequest): Promise<void>
   /** Something was deleted from the request's repository: what is left has to be proven anew. */
   revoke(request: FastifyRequest): Promise<void>
 }
@@ -65,6 +69,8 @@ export interface CacheParts {
 export function createCache({ membership, smallBlobs, ...parts }: CacheParts): Cache {
   /** Taken before the upstream is asked, so that what it says does not outlive a deletion in between. */
   const marks = new WeakMap<FastifyRequest, Mark>()
+  /** Requests for which nothing counts that was learnt before; what they themselves learn does. */
+  const doubting = new WeakSet<FastifyRequest>()
 
   function markOf(request: FastifyRequest): Mark {
     const mark = marks.get(request)
@@ -72,22 +78,38 @@ export function createCache({ membership, smallBlobs, ...parts }: CacheParts): C
     return mark
   }
 
+  function proofFor(request: FastifyRequest, digest: Digest): Proof {
+    return doubting.has(request) ? 'none' : membership.proof(markOf(request).scope, digest)
+  }
+
   return {
     ...parts,
     blobQuestions: new FairFlights(parts.questions),
     begin(request, { upstream, upstreamRepository }) {
-      // Two upstreams of one host see the same repositories, whatever prefix each puts before them.
-      marks.set(request, membership.mark({ registry: upstream.ecr.host, repository: upstreamRepository }))
+      const registry = registryKey(upstream.settings)
+      marks.set(request, membership.mark({ registry, repository: upstreamRepository }))
+      if (wantsRevalidation(request)) doubting.add(request)
     },
     scope: request => markOf(request).scope,
-    proof: (request, digest) => membership.proof(markOf(request).scope, digest),
-    held: (request, digest) =>
-      membership.proof(markOf(request).scope, digest) === 'fresh' ? smallBlobs?.held(digest) : undefined,
-    record: (request, digests) => membership.record(markOf(request), digests),
+    proof: proofFor,
+    held: (request, digest) => (proofFor(request, digest) === 'fresh' ? smallBlobs?.held(digest) : undefined),
+    record(request, digests) {
+      doubting.delete(request)
+      membership.record(markOf(request), digests)
+    },
     manifest: (request, digest) => membership.manifest(markOf(request).scope, digest),
     recordManifest: (request, manifest) => membership.recordManifest(markOf(request), manifest),
     lastRevocation: request => membership.lastRevocation(markOf(request).scope),
-    forget: (request, digest) => membership.forget(markOf(request).scope, digest),
+    forget: (request, ...digests) => membership.forget(markOf(request).scope, digests),
+    async forgetRepository(request) {
+      const scope = marks.get(request)?.scope
+      if (!scope) return
+      const { tags, referrers } = parts
+      // Repositories that never were shall not fill the memory of those that were dropped.
+      if (![membership, tags, referrers].some(each => each.knows(scope))) return
+      referrers.drop(scope)
+      await Promise.all([membership.revoke(scope), tags.dropAll(scope)])
+    },
     revoke: request => membership.revoke(markOf(request).scope),
   }
 }

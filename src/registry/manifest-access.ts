@@ -5,23 +5,24 @@ import type { Descriptor } from '../oci/manifest.js'
 import { referenceText } from '../oci/reference.js'
 import type { CacheResult } from '../store/lease.js'
 import { WalkBudget } from '../store/manifest-walk.js'
-import type { KnownManifest } from '../store/membership.js'
-import type { TagName } from '../store/tag-cache.js'
+import type { KnownManifest, ManifestFacts } from '../store/membership.js'
 import { saysNo } from '../upstream/verdict.js'
 import { Yielder } from '../yielder.js'
 import type { Cache } from './cache.js'
 import { clientKey } from './client-key.js'
 import { exchangeOf } from './exchange.js'
 import type { FairFlights } from './fair-flights.js'
+import { noteRefusal, tagName } from './forget-manifest.js'
 import type { Manifest, ManifestTarget, WholeManifest } from './manifest-source.js'
 import type { PullThrough } from './pull-through.js'
+import { wantsRevalidation } from './revalidation.js'
 import { askOrFallBack } from './stale.js'
 
 /** What manifests are found in. */
 export interface ManifestSources {
   readonly cache: Cache
   readonly flights: FairFlights<WholeManifest>
-  readonly source: Pick<PullThrough, 'fetch'>
+  readonly source: PullThrough
 }
 
 export interface FoundManifest {
@@ -33,6 +34,7 @@ export interface FoundManifest {
  * A manifest by way of the cache. What was learnt lately is served as it is; else the upstream is asked, once for all
  * who ask the same. Its yes is noted and its no is final: what it says is not there, or not to be had, is forgotten.
  * Only when it cannot be asked does the last known answer do, marked stale, as long as the configuration lets it.
+ * Who wants it asked anew gets neither of these, nor what somebody else asked before.
  * Throws the upstream's refusal.
  */
 export async function findManifest(
@@ -41,8 +43,10 @@ export async function findManifest(
   { cache, flights, source }: ManifestSources,
   signal: AbortSignal,
 ): Promise<FoundManifest> {
+  if (wantsRevalidation(request))
+    return { manifest: await learn(request, target, { cache, source }, signal), result: 'miss' }
   const known = knownManifest(request, target, cache)
-  if (known?.proof === 'fresh' && !wantsRevalidation(request)) {
+  if (known?.proof === 'fresh') {
     const manifest = await stored(cache, known)
     if (manifest) return { manifest, result: 'hit' }
   }
@@ -100,17 +104,17 @@ function lastKnown(request: FastifyRequest, target: ManifestTarget, cache: Cache
 }
 
 /** With its bytes, also for a HEAD: what is promised is asked for next. */
-async function stored(
+export async function stored(
   cache: Cache,
-  { digest, mediaType, size }: KnownManifest,
-): Promise<Manifest | undefined> {
+  { digest, mediaType, size }: ManifestFacts,
+): Promise<WholeManifest | undefined> {
   const bytes = await cache.manifests.read(digest)
   // A journal that says otherwise was damaged, and may be wrong about the rest too.
   return bytes?.length === size ? { digest, mediaType, size, bytes } : undefined
 }
 
-/** Asks the upstream, and notes what it says. */
-async function learn(
+/** Asks the upstream, and notes what it says. Throws its refusal. */
+export async function learn(
   request: FastifyRequest,
   target: ManifestTarget,
   { cache, source }: Omit<ManifestSources, 'flights'>,
@@ -123,19 +127,26 @@ async function learn(
   try {
     manifest = await source.fetch(request, target, signal)
   } catch (error) {
-    if (saysNo(error)) {
-      if (name) await cache.tags.forget(name)
-      if ('digest' in reference) await cache.forget(request, reference.digest)
-    }
+    if (saysNo(error)) await noteRefusal(request, { target, cache, source }, signal)
     throw error
   }
   cache.manifests.keep(manifest.digest, manifest.bytes)
+  if (mark) cache.tags.record(mark, request.headers.accept, manifest)
+  await recordShown(request, cache, manifest, signal)
+  return manifest
+}
+
+/** The upstream showed that it has a manifest, and with it all that it takes one with. */
+export async function recordShown(
+  request: FastifyRequest,
+  cache: Cache,
+  manifest: WholeManifest,
+  signal: AbortSignal,
+): Promise<void> {
   cache.recordManifest(request, manifest)
   const reading = await cache.readings.read(manifest.digest, manifest.bytes)
   cache.record(request, blobsVouchedFor(reading, manifest.mediaType))
-  if (mark) cache.tags.record(mark, request.headers.accept, manifest)
   await vouchForChildren(request, cache, reading.content?.manifests ?? [], signal)
-  return manifest
 }
 
 /**
@@ -177,13 +188,4 @@ function flightKey(request: FastifyRequest, { endpoint, place }: ManifestTarget,
   const accept = normalAccept(request.headers.accept)
   const { name } = place.upstream
   return JSON.stringify([name, registry, repository, referenceText(reference), accept, since])
-}
-
-function tagName(request: FastifyRequest, cache: Cache, tag: string): TagName {
-  return { scope: cache.scope(request), tag }
-}
-
-/** RFC 9111, section 5.2.1.4. */
-function wantsRevalidation({ headers }: FastifyRequest): boolean {
-  return /(?:^|[\s,])no-cache(?:$|[\s,])/i.test(headers['cache-control'] ?? '')
 }

@@ -1,11 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import { blobsVouchedFor } from '../oci/ambiguity.js'
 import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
+import type { OciError } from '../oci/error.js'
 import { isManifestType } from '../oci/media-type.js'
 import type { Tag } from '../oci/reference.js'
 import type { TagMark } from '../store/tag-cache.js'
 import type { Cache } from './cache.js'
+import { ociErrorIn } from '../upstream/dialect.js'
 import { repositoryTarget } from './exchange.js'
+import { forgetManifest } from './forget-manifest.js'
 
 /** Taken before a push goes upstream: of two that overlap nobody here knows which the upstream did last. */
 const marks = new WeakMap<FastifyRequest, readonly TagMark[]>()
@@ -47,6 +50,29 @@ export async function learnPushed(
   cache.recordManifest(request, manifest)
   cache.record(request, blobsVouchedFor(reading, mediaType))
   for (const mark of since) cache.tags.recordPush(mark, manifest)
+}
+
+/** Refusals of a push that say nothing about what it names: permission, time, size and rate. */
+const ABOUT_SOMETHING_ELSE: ReadonlySet<number> = new Set([401, 403, 408, 413, 429])
+
+/**
+ * The upstream has refused a manifest. It may be for want of what the manifest names, so nothing is believed of that any
+ * more: whoever asks next, this client before it tries again or another mirror's, is told what the upstream says.
+ * Resolves when a restart would not undo that.
+ */
+export async function forgetRefused(
+  request: FastifyRequest,
+  cache: Cache,
+  bytes: Buffer,
+  refusal: OciError,
+): Promise<void> {
+  const { status } = refusal
+  if (status < 400 || status >= 500 || ABOUT_SOMETHING_ELSE.has(status)) return
+  // An immutable tag that is taken already; a release that is pushed twice is not doubted for that.
+  if (ociErrorIn(refusal.toBody())?.code === 'TAG_INVALID') return
+  const { reference } = repositoryTarget(request, 'manifest').endpoint
+  const digest = 'digest' in reference ? reference.digest : digestOf(bytes)
+  await forgetManifest(request, cache, digest, bytes)
 }
 
 /** What the tags of a push stand for is another thing now, or may be; so may be what refers to something. */

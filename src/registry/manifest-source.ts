@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { normalAccept } from '../oci/accept.js'
 import { algorithmOf, digestOf, parseDigest, type Digest } from '../oci/digest.js'
 import { pathOf, queryOf } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
@@ -27,13 +28,17 @@ export interface Manifest {
 
 export type WholeManifest = Manifest & { readonly bytes: Buffer }
 
-/** What a HEAD upstream tells, or undefined when that leaves the digest or the size open. Throws the refusal. */
+/**
+ * What a HEAD upstream tells, by a client that takes what this one does or what `accept` says, or undefined when that
+ * leaves the digest or the size open. Throws the refusal.
+ */
 export async function statManifest(
   request: FastifyRequest,
   target: ManifestTarget,
   signal: AbortSignal,
+  accept = request.headers.accept,
 ): Promise<Manifest | undefined> {
-  const answer = await ask(request, target, 'HEAD', signal)
+  const answer = await ask(request, target, 'HEAD', signal, accept)
   if (answer.statusCode !== 200) throw await refuse(answer, target, 'BatchGetImage')
   discard(answer.body)
   const digest = parseDigest(headerOf(answer.headers, 'docker-content-digest') ?? '')
@@ -49,7 +54,7 @@ export async function fetchManifest(
   target: ManifestTarget,
   signal: AbortSignal,
 ): Promise<WholeManifest> {
-  const answer = await ask(request, target, 'GET', signal)
+  const answer = await ask(request, target, 'GET', signal, request.headers.accept)
   if (answer.statusCode !== 200) throw await refuse(answer, target, 'BatchGetImage')
   const { share } = exchangeOf(request)
   const { 'content-encoding': encoding = 'identity' } = answer.headers
@@ -86,12 +91,14 @@ function ask(
   target: ManifestTarget,
   method: 'GET' | 'HEAD',
   signal: AbortSignal,
+  header: string | undefined,
 ): Promise<Answer> {
+  const accept = normalAccept(header)
   return sendTimed(exchangeOf(request), target.place.upstream, {
     action: 'BatchGetImage',
     method,
     path: upstreamPath(target),
-    headers: outboundHeaders(request.headers, ['accept']),
+    headers: outboundHeaders(accept === '' ? {} : { accept }, ['accept']),
     signal,
     patience: PATIENCE.read,
   })

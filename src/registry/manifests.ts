@@ -16,11 +16,13 @@ import { forward } from './forward.js'
 import { inTime } from './in-time.js'
 import { findManifest, type FoundManifest } from './manifest-access.js'
 import { manifestBodies } from './manifest-body.js'
-import { beginPush, forgetDeleted, forgetTags, learnPushed } from './manifest-changes.js'
-import { upstreamPath, type WholeManifest } from './manifest-source.js'
+import { beginPush, forgetDeleted, forgetRefused, forgetTags, learnPushed } from './manifest-changes.js'
+import { askByHead } from './manifest-head.js'
+import { upstreamPath, type Manifest, type ManifestTarget, type WholeManifest } from './manifest-source.js'
 import { PATIENCE } from './patience.js'
 import { createPullThrough, type PullThrough } from './pull-through.js'
 import { refuse } from './refuse.js'
+import { asksUpstream } from './revalidation.js'
 import { STALE_WARNING } from './stale.js'
 import { withoutBody } from './without-body.js'
 
@@ -34,11 +36,7 @@ export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cac
     url: ROUTES.manifest,
     handler: async (request, reply) => {
       const target = repositoryTarget(request, 'manifest')
-      const found = await inTime<Found>(request, signal =>
-        sources
-          ? findManifest(request, target, { ...sources, source }, signal)
-          : passThrough(request, source, signal),
-      )
+      const found = await inTime<Found>(request, signal => find(request, target, signal))
       if (found.manifest.bytes) exchangeOf(request).share.hold(found.manifest.bytes)
       return sendManifest(reply, found, request.method === 'HEAD')
     },
@@ -46,10 +44,17 @@ export function manifests(app: FastifyInstance, { cache }: { readonly cache: Cac
 
   app.register(async api => pushes(api, cache, readings))
   app.register(async api => deletions(api, cache))
+
+  async function find(request: FastifyRequest, target: ManifestTarget, signal: AbortSignal): Promise<Found> {
+    if (!sources) return passThrough(request, source, signal)
+    if (request.method === 'HEAD' && asksUpstream(request))
+      return { manifest: await askByHead(request, target, { ...sources, source }, signal), result: 'bypass' }
+    return findManifest(request, target, { ...sources, source }, signal)
+  }
 }
 
 interface Found {
-  readonly manifest: FoundManifest['manifest']
+  readonly manifest: Manifest
   readonly result: FoundManifest['result'] | 'bypass'
 }
 
@@ -113,7 +118,9 @@ function pushes(app: FastifyInstance, cache: Cache | undefined, readings: Manife
       if (answer.statusCode !== 201 || !Buffer.isBuffer(request.body)) {
         // It may be the answer to a second attempt, after a first that was taken.
         if (cache) await forgetTags(request, cache)
-        throw await refuse(answer, target, 'PutImage')
+        const refusal = await refuse(answer, target, 'PutImage')
+        if (cache && Buffer.isBuffer(request.body)) await forgetRefused(request, cache, request.body, refusal)
+        throw refusal
       }
       const digest = digestPushed(target.endpoint.reference, request.body)
       exchangeOf(request).pushed = request.body.length

@@ -67,8 +67,7 @@ export function createPullThrough(readings: ManifestReadings): PullThrough {
       } catch (error) {
         const tag = tagOf(target, error)
         if (tag === undefined) throw error
-        const byTag = { ...target, endpoint: { ...target.endpoint, reference: { tag } } }
-        const current = await fetchAndRemember(request, byTag, signal).catch(() => undefined)
+        const current = await fetchAndRemember(request, byTag(target, tag), signal).catch(() => undefined)
         if (!current) throw error
         if (current.digest === reference.digest) return current
         // The rest of an index is there once the index is.
@@ -76,16 +75,23 @@ export function createPullThrough(readings: ManifestReadings): PullThrough {
         return fetchManifest(request, target, signal)
       }
     },
-    async stat(request, target, signal) {
+    async stat(request, target, signal, accept) {
       try {
-        const manifest = await statManifest(request, target, signal)
+        const manifest = await statManifest(request, target, signal, accept)
         if (manifest) await remember(target, manifest)
         return manifest
       } catch (error) {
-        // Then it is left to `fetch`.
-        if (tagOf(target, error) !== undefined) return undefined
-        throw error
+        const tag = tagOf(target, error)
+        if (tag === undefined) throw error
+        const current = await fetchAndRemember(request, byTag(target, tag), signal).catch(() => undefined)
+        if (!current) throw error
+        // Asked again, since what came by the tag may be a conversion, which the upstream does not have by its digest.
+        return statManifest(request, target, signal, accept)
       }
     },
   }
+}
+
+function byTag(target: ManifestTarget, tag: Tag): ManifestTarget {
+  return { ...target, endpoint: { ...target.endpoint, reference: { tag } } }
 }

@@ -10,6 +10,7 @@ import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { inTime } from './in-time.js'
 import { listing, nextQuery, readListing } from './listing.js'
+import { asksUpstream } from './revalidation.js'
 import { sendTimed } from './send-timed.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
 import { withWarning } from './warning.js'
@@ -39,7 +40,7 @@ async function findReferrers(request: FastifyRequest, cache: Cache, signal: Abor
   const { endpoint, place } = repositoryTarget(request, 'referrers')
   const scope = cache.scope(request)
   const question: ReferrersQuestion = { scope, subject: endpoint.digest, query: queryOf(endpoint) }
-  const known = cache.referrers.lookup(question)
+  const known = asksUpstream(request) ? undefined : cache.referrers.lookup(question)
   if (known?.proof === 'fresh') return { answer: known, result: 'hit' }
   const mark = cache.referrers.mark(scope)
   return askOrFallBack<Found>(
@@ -74,7 +75,9 @@ async function askForReferrers(request: FastifyRequest, signal: AbortSignal): Pr
     ...endpoint,
     name: place.upstreamRepository,
   })
-  const answer = await sendTimed(exchangeOf(request), place.upstream, { ...asked, signal })
+  // One list is kept for all who ask, so it is the answer to one question, whatever media types each of them takes.
+  const headers = { ...asked.headers, accept: INDEX }
+  const answer = await sendTimed(exchangeOf(request), place.upstream, { ...asked, headers, signal })
   const { share } = exchangeOf(request)
   const index = await readListing(ReferrersIndex, answer, target, 'ListImageReferrers', {
     share,

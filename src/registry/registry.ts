@@ -7,6 +7,7 @@ import { networkOf } from '../access/network-of.js'
 import { ANONYMOUS, OPERATOR, type Principal } from '../access/policy.js'
 import { OciError } from '../oci/error.js'
 import type { Client } from '../shares.js'
+import { RepositoryUnknown } from '../upstream/dialect.js'
 import { admission, shareOf } from './admission.js'
 import { authenticate } from './authenticate.js'
 import { authorize, isAllowed } from './authorize.js'
@@ -92,6 +93,11 @@ export function registry(
     exchange.target = target
     authorize(exchange.principal, target, exchange)
     if (target.place) cache?.begin(request, target.place)
+  })
+
+  // Before the answer goes out: whoever hears it may push at once, into a repository of the same name.
+  app.addHook('onError', async (request, _reply, error) => {
+    if (error instanceof RepositoryUnknown) await cache?.forgetRepository(request)
   })
 
   app.register(async api => {

@@ -72,7 +72,7 @@ export function uploads(
           : await withBody(request, captures?.begin(request), WHOLE)),
       }
     },
-    mend: createMissing,
+    mend: (request, answer, body, signal) => createMissing(request, answer, body, signal, cache),
     confirm: async (request, outcome, signal) => {
       const target = repositoryTarget(request, 'uploads')
       const { mount, digest } = upstreamEndpoint(request, target)

@@ -1,6 +1,7 @@
 import { parseRepository } from '../oci/reference.js'
 import { withoutPrefix } from '../registry/target.js'
 import type { Scope } from '../store/scope.js'
+import { registryKey } from '../upstream/registry-key.js'
 import type { Upstream } from '../upstream/upstream.js'
 
 /** A repository as clients and grants name it. */
@@ -21,11 +22,11 @@ export function placeText({ upstream, repository }: NamedPlace): string {
  */
 export function placeOf(
   { registry, repository }: Scope,
-  upstreams: readonly Pick<Upstream, 'name' | 'ecr' | 'repositoryPrefix'>[],
+  upstreams: readonly Pick<Upstream, 'name' | 'settings' | 'repositoryPrefix'>[],
 ): NamedPlace | undefined {
   const name = parseRepository(repository)
   const found = upstreams
-    .filter(({ ecr }) => ecr.host === registry)
+    .filter(({ settings }) => registryKey(settings) === registry)
     .sort((a, b) => b.repositoryPrefix.length - a.repositoryPrefix.length)
     .map(upstream => ({ upstream: upstream.name, repository: name && withoutPrefix(upstream, name) }))
     .find(place => place.repository !== undefined)

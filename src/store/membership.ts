@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { parseDigest, type Digest } from '../oci/digest.js'
 import { Drops } from './drops.js'
 import type { Entry, Journal } from './journal.js'
+import { KnownRepositories } from './known-repositories.js'
 import { proofOf, type Proof, type Validity } from './proof.js'
 import { scopeKey, type Scope } from './scope.js'
 import { isMediaType, isMoment, isSize } from './written-facts.js'
@@ -44,8 +45,10 @@ export interface Membership {
   /** The blobs that the upstream said, after `mark`, that the repository contains. */
   record(mark: Mark, digests: Iterable<Digest>): void
   recordManifest(mark: Mark, manifest: ManifestFacts): void
-  /** The upstream says that it does not, or no longer. */
-  forget(scope: Scope, digest: Digest): Promise<void>
+  /** The upstream says that it does not, or no longer. Resolves when a restart would not undo that. */
+  forget(scope: Scope, digests: Iterable<Digest>): Promise<void>
+  /** Whether anything was learnt of the repository since it was last revoked. */
+  knows(scope: Scope): boolean
   /** Differs once something was revoked. */
   lastRevocation(scope: Scope): number
   /** Nothing that was known of this repository counts any more. Resolves when a restart would not undo that. */
@@ -93,6 +96,7 @@ async function replayed({
   // By size, since a cache by `max` takes the memory for all of them at once.
   const proofs = new LRUCache<string, Held>({ maxSize: MAX_PROOFS, sizeCalculation: () => 1 })
   const drops = new Drops(MAX_REPOSITORIES)
+  const repositories = new KnownRepositories()
   const keyOf = (kind: 'blob' | 'manifest', { registry, repository }: Scope, digest: string): string =>
     JSON.stringify([kind, registry, repository, digest])
 
@@ -118,16 +122,22 @@ async function replayed({
     return kinds.map(kind => proofs.delete(keyOf(kind, scope, digest))).includes(true)
   }
 
+  function dropAll(scope: Scope): void {
+    repositories.delete(scope)
+    drops.drop(scopeKey(scope))
+  }
+
   await journal.replay(entry => {
     const [kind, registry, repository, digestText, at, mediaType, size] = entry
     if (typeof registry !== 'string' || typeof repository !== 'string') return
     const scope = { registry, repository }
     if (kind === 'forget') {
       if (typeof digestText === 'string') dropOne(scope, digestText)
-      else drops.drop(scopeKey(scope))
+      else dropAll(scope)
     }
     const digest = typeof digestText === 'string' ? parseDigest(digestText) : undefined
     if (!digest || !isMoment(at)) return
+    repositories.add(scope)
     const held = { at, moment: drops.now, writtenAt: at }
     if (kind === 'record') proofs.set(keyOf('blob', scope, digest), { ...held, manifest: undefined })
     if (kind === 'manifest' && isMediaType(mediaType) && isSize(size))
@@ -158,17 +168,25 @@ async function replayed({
     mark: scope => ({ scope, moment: drops.now }),
     record(mark, digests) {
       if (!isOf(mark, mark.scope)) return
+      repositories.add(mark.scope)
       for (const digest of digests) learn(mark, digest, undefined)
     },
     recordManifest(mark, { digest, mediaType, size }) {
-      if (isOf(mark, mark.scope)) learn(mark, digest, { mediaType, size })
+      if (!isOf(mark, mark.scope)) return
+      repositories.add(mark.scope)
+      learn(mark, digest, { mediaType, size })
     },
-    async forget(scope, digest) {
-      if (dropOne(scope, digest)) await journal.appendDurably(forgetting(scope, digest))
+    async forget(scope, digests) {
+      const dropped = [...digests].filter(digest => dropOne(scope, digest))
+      const last = dropped.pop()
+      for (const digest of dropped) journal.append(forgetting(scope, digest))
+      // With it goes what was appended before.
+      if (last) await journal.appendDurably(forgetting(scope, last))
     },
+    knows: scope => repositories.has(scope),
     lastRevocation: scope => drops.last(scopeKey(scope)),
     async revoke(scope) {
-      drops.drop(scopeKey(scope))
+      dropAll(scope)
       await journal.appendDurably(forgetting(scope))
     },
     *manifests() {

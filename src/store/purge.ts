@@ -67,7 +67,7 @@ export async function purge(
     await yielder.step(signal)
   }
   for (const tag of tags) await parts.tags.drop({ scope: target.scope, tag })
-  for (const digest of inNoOtherHere) await parts.membership.forget(target.scope, digest)
+  await parts.membership.forget(target.scope, inNoOtherHere)
   return { ...(await removeAll(parts, inNoOther)), found }
 }
 

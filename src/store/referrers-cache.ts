@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.js'
 import { Drops } from './drops.js'
+import { KnownRepositories } from './known-repositories.js'
 import { proofOf, type Proof, type Validity } from './proof.js'
 import { scopeKey, type Scope } from './scope.js'
 
@@ -28,6 +29,8 @@ export interface ReferrersCache {
   mark(scope: Scope): number
   record(question: ReferrersQuestion, mark: number, answer: ReferrersAnswer): void
   forget(question: ReferrersQuestion): void
+  /** Whether anything was recorded of the repository since it was last dropped. */
+  knows(scope: Scope): boolean
   /** Something was pushed to the repository, or deleted from it. */
   drop(scope: Scope): void
 }
@@ -46,6 +49,7 @@ export function createReferrersCache({ now = Date.now, ...validity }: ReferrersC
       body.length + key.length + next.length + JSON.stringify(headers).length + 256,
   })
   const drops = new Drops()
+  const repositories = new KnownRepositories()
   return {
     lookup(question) {
       const answer = answers.get(keyOf(question))
@@ -54,11 +58,16 @@ export function createReferrersCache({ now = Date.now, ...validity }: ReferrersC
     },
     mark: () => drops.now,
     record(question, moment, answer) {
-      if (drops.holds(moment, scopeKey(question.scope)))
-        answers.set(keyOf(question), { ...answer, at: now(), moment })
+      if (!drops.holds(moment, scopeKey(question.scope))) return
+      repositories.add(question.scope)
+      answers.set(keyOf(question), { ...answer, at: now(), moment })
     },
     forget: question => void answers.delete(keyOf(question)),
-    drop: scope => drops.drop(scopeKey(scope)),
+    knows: scope => repositories.has(scope),
+    drop(scope) {
+      repositories.delete(scope)
+      drops.drop(scopeKey(scope))
+    },
   }
 }
 

@@ -1,6 +1,6 @@
 /** A repository of a registry, as the upstream knows both. */
 export interface Scope {
-  /** The registry's host. */
+  /** The registry, as the credentials that it is asked with see it. */
   readonly registry: string
   readonly repository: string
 }

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache'
-import { accepts, normalAccept } from '../oci/accept.js'
+import { accepts, names, normalAccept } from '../oci/accept.js'
 import { digestOf, parseDigest } from '../oci/digest.js'
 import { Drops } from './drops.js'
 import type { Entry, Journal } from './journal.js'
+import { KnownRepositories } from './known-repositories.js'
 import type { ManifestFacts } from './membership.js'
 import { proofOf, type Proof, type Validity } from './proof.js'
 import { scopeKey, type Scope } from './scope.js'
@@ -55,10 +56,16 @@ export interface TagCache {
   recordPush(mark: TagMark, manifest: ManifestFacts): void
   /** Drops every answer about the tag, also those under way. Resolves when a restart would not undo that. */
   drop(name: TagName): Promise<void>
-  /** The same, where anything is known of it: the upstream says that there is no such tag. */
-  forget(name: TagName): Promise<void>
   /** The same for all tags of a repository. */
   dropAll(scope: Scope): Promise<void>
+  /**
+   * The upstream says, to this very question, that there is no such tag: its answer is dropped, and so are those under
+   * way. Gives the media types of the answers to other questions, which are kept. Resolves when a restart would not
+   * undo that.
+   */
+  forget(name: TagName, accept: string | undefined): Promise<string[]>
+  /** Whether anything was learnt of the repository since all its tags were dropped. */
+  knows(scope: Scope): boolean
   /** Every tag of which something is known and of use, the least used first, with its newest answer. */
   list(): Iterable<TagName & KnownTag>
   /** Resolves when another process can read all that is known. */
@@ -83,9 +90,19 @@ interface Answer extends ManifestFacts {
 }
 
 interface Held extends TagName {
-  /** By what was asked, the newest last. */
-  readonly answers: Map<string, Answer>
+  /** By what was asked, in the form of `keyOf`, the newest last. */
+  readonly answers: Map<string, HeldAnswer>
 }
+
+/**
+ * What an answer is the answer to: `pushed` for what the upstream took, else what was asked, as its normal Accept
+ * header spells it, or as a digest of that where it is long. The kind stands by itself, since a client can spell
+ * anything in its header.
+ */
+type Question =
+  { readonly kind: 'pushed' } | { readonly kind: 'accept' | 'digest of accept'; readonly text: string }
+
+type HeldAnswer = Answer & { readonly question: Question }
 
 /** Opens what was known before, as far as it is still of use, and keeps its journal short. */
 export async function openTagCache(options: TagCacheOptions): Promise<TagCache> {
@@ -112,40 +129,53 @@ async function replayed({
   /** Answers that are held stand by the first; the second is for those under way, since a drop takes the held ones. */
   const repositoryDrops = new Drops(MAX_REPOSITORIES)
   const tagDrops = new Drops()
+  const repositories = new KnownRepositories()
   const writeAfter = (validity.ttl + Math.min(validity.staleFor, 365 * 86_400_000)) * WRITE_SHARE
 
   const isOf = (moment: number, { scope }: TagName): boolean => repositoryDrops.holds(moment, scopeKey(scope))
   const holds = (mark: TagMark): boolean =>
     isOf(mark.moment, mark) && tagDrops.holds(mark.tagMoment, tagKey(mark))
 
-  function answersOf(name: TagName): [question: string, answer: Answer][] {
+  function answersOf(name: TagName): HeldAnswer[] {
     const held = known.get(tagKey(name))
-    return [...(held?.answers ?? [])].filter(([, answer]) => isOf(answer.moment, name))
+    return [...(held?.answers.values() ?? [])].filter(({ moment }) => isOf(moment, name))
   }
 
-  function keep({ scope, tag }: TagName, question: string, answer: Answer): void {
+  function keep({ scope, tag }: TagName, answer: HeldAnswer): void {
     const key = tagKey({ scope, tag })
     const answers = new Map(known.get(key)?.answers)
-    answers.delete(question)
-    answers.set(question, answer)
+    const asked = keyOf(answer.question)
+    answers.delete(asked)
+    answers.set(asked, answer)
     const [oldest] = answers.keys()
     if (answers.size > MAX_VARIANTS && oldest !== undefined) answers.delete(oldest)
     known.set(key, { scope, tag, answers })
+    repositories.add(scope)
   }
 
-  function learn(mark: TagMark, question: string, { digest, mediaType, size }: ManifestFacts): void {
+  /** Takes one answer away. Says whether it was there. */
+  function removeAnswer({ scope, tag }: TagName, question: Question): boolean {
+    const key = tagKey({ scope, tag })
+    const answers = new Map(known.peek(key)?.answers)
+    if (!answers.delete(keyOf(question))) return false
+    if (answers.size > 0) known.set(key, { scope, tag, answers })
+    else known.delete(key)
+    return true
+  }
+
+  function learn(mark: TagMark, question: Question, { digest, mediaType, size }: ManifestFacts): void {
     if (!holds(mark)) return
     const at = now()
-    const before = known.peek(tagKey(mark))?.answers.get(question)
+    const before = known.peek(tagKey(mark))?.answers.get(keyOf(question))
     const renewal =
       before !== undefined &&
       isOf(before.moment, mark) &&
       before.digest === digest &&
       before.mediaType === mediaType &&
       at - before.writtenAt <= writeAfter
-    const answer = { digest, mediaType, size, at, moment: mark.moment }
-    keep(mark, question, { ...answer, writtenAt: renewal ? before.writtenAt : at })
-    if (!renewal) journal.append(entryOf(mark, question, answer))
+    const answer = { question, digest, mediaType, size, at, moment: mark.moment }
+    keep(mark, { ...answer, writtenAt: renewal ? before.writtenAt : at })
+    if (!renewal) journal.append(entryOf(mark, answer))
   }
 
   function worth({ tag }: TagName, { digest, mediaType, size, at }: Answer): KnownTag {
@@ -153,35 +183,46 @@ async function replayed({
     return { digest, mediaType, size, proof }
   }
 
+  function dropRepository(scope: Scope): void {
+    repositories.delete(scope)
+    repositoryDrops.drop(scopeKey(scope))
+  }
+
   await journal.replay(entry => {
-    const [kind, registry, repository, tag, question, digestText, mediaType, size, at] = entry
+    const [kind, registry, repository, tag, questionKind, text, digestText, mediaType, size, at] = entry
     if (typeof registry !== 'string' || typeof repository !== 'string') return
     const scope = { registry, repository }
     if (kind === 'drop') {
       if (typeof tag === 'string') known.delete(tagKey({ scope, tag }))
-      else repositoryDrops.drop(scopeKey(scope))
+      else dropRepository(scope)
     }
+    const question = questionIn(questionKind, text)
+    if (typeof tag !== 'string' || !question) return
+    if (kind === 'forget') removeAnswer({ scope, tag }, question)
     const digest = typeof digestText === 'string' ? parseDigest(digestText) : undefined
-    if (kind !== 'tag' || !digest || typeof tag !== 'string' || typeof question !== 'string') return
-    if (!isMediaType(mediaType) || !isSize(size) || !isMoment(at)) return
-    keep({ scope, tag }, question, {
-      digest,
-      mediaType,
-      size,
-      at,
-      moment: repositoryDrops.now,
-      writtenAt: at,
-    })
+    if (kind !== ENTRY || !digest || !isMediaType(mediaType) || !isSize(size) || !isMoment(at)) return
+    keep(
+      { scope, tag },
+      {
+        question,
+        digest,
+        mediaType,
+        size,
+        at,
+        moment: repositoryDrops.now,
+        writtenAt: at,
+      },
+    )
   })
 
-  function* inUse(): Generator<{ name: TagName; question: string; answer: Answer }> {
+  function* inUse(): Generator<{ name: TagName; answer: HeldAnswer }> {
     // A copy, since what is used meanwhile moves to the end.
     for (const key of [...known.rkeys()]) {
       const held = known.peek(key)
       if (!held) continue
-      for (const [question, answer] of held.answers) {
+      for (const answer of held.answers.values()) {
         if (isOf(answer.moment, held) && worth(held, answer).proof !== 'none')
-          yield { name: { scope: held.scope, tag: held.tag }, question, answer }
+          yield { name: { scope: held.scope, tag: held.tag }, answer }
       }
     }
   }
@@ -197,16 +238,15 @@ async function replayed({
   const tags: TagCache = {
     lookup(name, accept) {
       const answers = answersOf(name)
-      const asked = questionOf(accept)
+      const asked = keyOf(questionOf(accept))
       // The newest is the last, whatever the clock said.
-      const newest = answers.findLast(
-        ([question, { mediaType }]) =>
-          question === asked || (question === PUSHED && names(accept, mediaType)),
-      )?.[1]
+      const newest = answers.findLast(({ question, mediaType }) =>
+        question.kind === 'pushed' ? names(accept, mediaType) : keyOf(question) === asked,
+      )
       return newest && worth(name, newest)
     },
     lastKnown(name, accept) {
-      const newest = answersOf(name).findLast(([, { mediaType }]) => accepts(accept, mediaType))?.[1]
+      const newest = answersOf(name).findLast(({ mediaType }) => accepts(accept, mediaType))
       return newest && worth(name, newest)
     },
     mark: ({ scope, tag }) => ({ scope, tag, moment: repositoryDrops.now, tagMoment: tagDrops.now }),
@@ -215,11 +255,17 @@ async function replayed({
     record: (mark, accept, manifest) => learn(mark, questionOf(accept), manifest),
     recordPush: (mark, manifest) => learn(mark, PUSHED, manifest),
     drop,
-    async forget(name) {
-      if (known.has(tagKey(name))) await drop(name)
+    async forget(name, accept) {
+      // Tags that never were shall not fill the memory of those that were dropped.
+      if (!known.has(tagKey(name))) return []
+      const question = questionOf(accept)
+      tagDrops.drop(tagKey(name))
+      if (removeAnswer(name, question)) await journal.appendDurably(forgetting(name, question))
+      return [...new Set(answersOf(name).map(({ mediaType }) => mediaType))]
     },
+    knows: scope => repositories.has(scope),
     async dropAll(scope) {
-      repositoryDrops.drop(scopeKey(scope))
+      dropRepository(scope)
       await journal.appendDurably(dropping(scope))
     },
     *list() {
@@ -237,27 +283,39 @@ async function replayed({
   return {
     tags,
     *survivors() {
-      for (const { name, question, answer } of inUse()) yield entryOf(name, question, answer)
+      for (const { name, answer } of inUse()) yield entryOf(name, answer)
     },
   }
 }
 
-/** Under this goes what was pushed; no Accept header has such a form. */
-const PUSHED = '='
+/** Entries called `tag` are of versions in which a client could spell another question's key, and not believed. */
+const ENTRY = 'answer'
+
+const PUSHED: Question = { kind: 'pushed' }
 
 /** Longer ones are kept as a digest of theirs, in characters. */
 const LONGEST_QUESTION = 400
 
-function questionOf(accept: string | undefined): string {
-  const normal = normalAccept(accept)
-  return normal.length <= LONGEST_QUESTION ? normal : digestOf(Buffer.from(normal))
+function questionOf(accept: string | undefined): Question {
+  const text = normalAccept(accept)
+  if (text.length <= LONGEST_QUESTION) return { kind: 'accept', text }
+  return { kind: 'digest of accept', text: digestOf(Buffer.from(text)) }
 }
 
-/** Whether a media type is among what is asked for by name: then a registry gives what it has as it is. */
-function names(accept: string | undefined, mediaType: string): boolean {
-  return normalAccept(accept)
-    .split(',')
-    .some(item => item.split(';')[0] === mediaType.toLowerCase())
+/** A question as an entry of the journal has it. */
+function questionIn(kind: unknown, text: unknown): Question | undefined {
+  if (kind === 'pushed') return PUSHED
+  if ((kind !== 'accept' && kind !== 'digest of accept') || typeof text !== 'string') return undefined
+  return { kind, text }
+}
+
+/** Structured, so that no two questions can spell the same. */
+function keyOf(question: Question): string {
+  return JSON.stringify(fieldsOf(question))
+}
+
+function fieldsOf(question: Question): readonly [kind: Question['kind'], text: string] {
+  return [question.kind, question.kind === 'pushed' ? '' : question.text]
 }
 
 function tagKey({ scope: { registry, repository }, tag }: TagName): string {
@@ -266,10 +324,13 @@ function tagKey({ scope: { registry, repository }, tag }: TagName): string {
 
 function entryOf(
   { scope: { registry, repository }, tag }: TagName,
-  question: string,
-  { digest, mediaType, size, at }: Pick<Answer, 'digest' | 'mediaType' | 'size' | 'at'>,
+  { question, digest, mediaType, size, at }: Omit<HeldAnswer, 'moment' | 'writtenAt'>,
 ): Entry {
-  return ['tag', registry, repository, tag, question, digest, mediaType, size, at]
+  return [ENTRY, registry, repository, tag, ...fieldsOf(question), digest, mediaType, size, at]
+}
+
+function forgetting({ scope: { registry, repository }, tag }: TagName, question: Question): Entry {
+  return ['forget', registry, repository, tag, ...fieldsOf(question)]
 }
 
 function dropping({ registry, repository }: Scope, tag?: string): Entry {

@@ -2,7 +2,6 @@ import { z } from 'zod'
 import type { Repository } from '../oci/reference.js'
 import { OciError, type OciErrorCode } from '../oci/error.js'
 import { arnsIn } from './arn.js'
-import { namesTheFarSide } from './far-side-words.js'
 import { requestIdOf } from './headers.js'
 import { mayPass } from './may-pass.js'
 import { readBody } from './read-body.js'
@@ -80,6 +79,9 @@ export class CredentialsRefused extends OciError {
   }
 }
 
+/** There is no such repository, in the upstream's own words; not what this mirror makes of a 404 that says nothing. */
+export class RepositoryUnknown extends OciError {}
+
 /** The first error of an OCI error body, when the text is one. */
 export function ociErrorIn(text: string): { readonly code: string; readonly message: string } | undefined {
   try {
@@ -114,9 +116,16 @@ function clientsBusiness(answer: Answer, request: RefusedRequest, text: string):
   const { action, upstream, repository } = request
   const status = answer.statusCode
   const own = ociErrorIn(text)
+  const isUnknown = status === 404 && own?.code === 'NAME_UNKNOWN'
   if (own && mayPass(text)) {
-    return new OciError('UNKNOWN', own.message, { status, body: text })
+    const Refusal = isUnknown ? RepositoryUnknown : OciError
+    return new Refusal('UNKNOWN', own.message, { status, body: text })
   }
+  if (isUnknown)
+    return new RepositoryUnknown(
+      'NAME_UNKNOWN',
+      `The upstream registry has no such repository in ${repository ?? 'it'}.`,
+    )
   if (status === 404) {
     const { code, what } = request.missing ?? MISSING[action]
     const where = repository === undefined ? '' : ` for ${repository}`

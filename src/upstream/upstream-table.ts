@@ -6,7 +6,10 @@ import type { Upstream, UpstreamSettings } from './upstream.js'
 /** What of an upstream the table goes by. */
 export interface Selectable {
   readonly name: string
-  readonly settings: Pick<UpstreamSettings, 'host' | 'default' | 'repositoryPrefix' | 'serves'>
+  readonly settings: Pick<
+    UpstreamSettings,
+    'host' | 'default' | 'repositoryPrefix' | 'serves' | 'credentials'
+  >
 }
 
 /** The upstream that a request means. */

@@ -36,7 +36,8 @@ t.test(
     const mirror = await mirrorOf(t, ecr, {
       now: () => clock.now,
       upstream: { endpoint: link.url, apiEndpoint: link.url, redirectHosts: [new URL(s3.url).host] },
-      settings: { cache: { directory: cache } },
+      // Who may push is told by HEAD what the registry says, or that it cannot be asked.
+      settings: { cache: { directory: cache }, policy: [{ principals: ['*'], actions: ['pull'] }] },
     })
     const registry = new URL(mirror.url).host
     const { config } = await loadConfig({ env: {}, flags: { config: mirror.configFile }, withoutUsers: true })

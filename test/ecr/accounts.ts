@@ -30,6 +30,10 @@ export class Repository {
   readonly uploads = new Map<string, Upload>()
   /** Digests that a pull-through cache has fetched. */
   readonly fetched = new Set<string>()
+  /** Digests of images in the archival storage class. */
+  readonly archived = new Set<string>()
+  /** Digests of blobs that were uploaded since an image that has them was archived. */
+  readonly restored = new Set<string>()
   immutable: boolean
   /** What CreateRepository was asked for, when it was made so. */
   settings: Readonly<Record<string, unknown>> | undefined
@@ -46,6 +50,13 @@ export class Repository {
   /** Whether an image here has the blob as its config or as a layer. */
   references(digest: string): boolean {
     return [...this.manifests.values()].some(manifest => manifest.facts.blobs.includes(digest))
+  }
+
+  /** Whether every image that has the blob is archived, and there is one. */
+  isArchived(digest: string): boolean {
+    if (this.archived.size === 0 || this.restored.has(digest)) return false
+    const images = [...this.manifests.values()].filter(manifest => manifest.facts.blobs.includes(digest))
+    return images.length > 0 && images.every(image => this.archived.has(image.digest))
   }
 }
 

@@ -10,7 +10,7 @@ export async function readBlob(visit: RepositoryVisit, digest: string): Promise<
     return
   }
   const content = repository.blobs.get(digest)
-  if (!content) {
+  if (!content || repository.isArchived(digest)) {
     fail(visit, 404, 'BLOB_UNKNOWN', `The layer with digest '${digest}' does not exist`)
     return
   }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Accounts, type Where } from './accounts.js'
+import { archive, collectLayers, expire, moveTag, recreate } from './behind.js'
 import { bytesOf } from './content.js'
 import { knobsOf, type Knobs, type KnobSettings, type Profile } from './knobs.js'
 import { Quotas } from './quotas.js'
@@ -85,6 +86,18 @@ export interface Ecr {
   ): { size: number; bytes(): Promise<Buffer> } | undefined
   manifest(repository: string, reference: string, where?: Partial<Where>): Manifest | undefined
   tags(repository: string, where?: Partial<Where>): string[]
+  /** The repository is deleted with all that is in it, and created anew. */
+  recreateRepository(name: string, where?: Partial<Where>): void
+  /** The repository is deleted with all that is in it. */
+  deleteRepository(name: string, where?: Partial<Where>): void
+  /** A lifecycle policy takes an image with its tags, and the layers that no other has. Throws where an index keeps it. */
+  expire(repository: string, reference: string, where?: Partial<Where>): void
+  /** The layers go that belong to no image. */
+  collectLayers(repository: string, where?: Partial<Where>): void
+  /** A tag stands for another image of the repository from now on. */
+  moveTag(repository: string, tag: string, reference: string, where?: Partial<Where>): void
+  /** An image goes to the archival storage class, from which nobody can pull it. */
+  archive(repository: string, reference: string, where?: Partial<Where>): void
   /** A pull-through cache loses all that it has fetched, as a lifecycle policy makes it. */
   forgetFetched(): void
   /** What a call of CreateRepository asked for; undefined for a repository that was made otherwise. */
@@ -164,6 +177,16 @@ export async function startEcr(options: EcrOptions = {}): Promise<Ecr> {
       return content && { size: content.size, bytes: () => bytesOf(content) }
     },
     manifest: (name, reference, where) => found(name, where)?.manifest(reference),
+    recreateRepository: (name, where) => {
+      recreate(accounts.find(where), name)
+    },
+    deleteRepository: (name, where) => {
+      accounts.find(where).repositories.delete(name)
+    },
+    expire: (name, reference, where) => expire(repositoryAt(name, where), reference),
+    collectLayers: (name, where) => collectLayers(repositoryAt(name, where)),
+    moveTag: (name, tag, reference, where) => moveTag(repositoryAt(name, where), tag, reference),
+    archive: (name, reference, where) => archive(repositoryAt(name, where), reference),
     forgetFetched: () => {
       for (const { repositories } of accounts.all)
         for (const each of repositories.values()) each.fetched.clear()

@@ -157,6 +157,8 @@ export interface Knobs {
   serverError: PerAction<number>
   answer: PerAction<ScriptedAnswer[]>
   iamDenied: PerAction<boolean>
+  /** Roles that may have a token, and nothing of the registry with it; by ARN. */
+  deniedRoles: string[]
 }
 
 export type KnobSettings = Partial<Omit<Knobs, 's3' | 'tags'>> & {
@@ -237,6 +239,7 @@ const ECR: Knobs = {
   serverError: {},
   answer: {},
   iamDenied: {},
+  deniedRoles: [],
 }
 
 /** A registry that does what the distribution-spec 1.1 and its main branch say. */

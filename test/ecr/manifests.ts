@@ -16,7 +16,8 @@ export async function readManifest(visit: RepositoryVisit, reference: string): P
     repositoryMissing(visit)
     return
   }
-  const stored = repository.manifest(reference)
+  const found = repository.manifest(reference)
+  const stored = found && !repository.archived.has(found.digest) ? found : undefined
   const byTag = !reference.includes(':')
   if (stored && byTag) {
     for (const each of [stored.digest, ...stored.facts.children]) repository.fetched.add(each)
@@ -83,6 +84,7 @@ export async function putManifest(visit: RepositoryVisit, reference: string): Pr
     }
   }
   repository.manifests.set(stored.digest, stored)
+  repository.archived.delete(stored.digest)
   for (const tag of tags) repository.tags.set(tag, stored.digest)
   reply(visit, 201, {
     Location: urlOf(visit, `/v2/${name}/manifests/${byDigest ? stored.digest : reference}`),

@@ -51,8 +51,10 @@ export async function handleRegistry(stand: Stand, exchange: Exchange): Promise<
     fail(visit, 404, 'NAME_UNKNOWN', 'Not found')
     return
   }
-  if (knobs.iamDenied[route.action]) {
-    const text = `User: arn:aws:sts::${registry.account}:assumed-role/mirror/session is not authorized to perform: ecr:${route.action} on resource: arn:aws:ecr:${registry.region}:${registry.account}:repository/${route.name} because no identity-based policy allows the ecr:${route.action} action`
+  const role = stand.roles.get(token?.accessKeyId ?? '')
+  if (knobs.iamDenied[route.action] || (role !== undefined && knobs.deniedRoles.includes(role))) {
+    const name = role?.split('/').at(-1) ?? 'mirror'
+    const text = `User: arn:aws:sts::${registry.account}:assumed-role/${name}/session is not authorized to perform: ecr:${route.action} on resource: arn:aws:ecr:${registry.region}:${registry.account}:repository/${route.name} because no identity-based policy allows the ecr:${route.action} action`
     fail(visit, 403, 'DENIED', text)
     return
   }

@@ -148,6 +148,7 @@ async function complete(
   // A blob that is there already stays the object it is.
   if (repository.blobs.has(digest)) await upload.spool.discard()
   else repository.blobs.set(digest, content)
+  repository.restored.add(digest)
   blobCreated(visit, digest)
 }
 

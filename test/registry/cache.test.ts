@@ -34,10 +34,13 @@ async function start(
   return { ...mirror, directory: place }
 }
 
+/** Who may push is told by HEAD what the upstream says. */
+const PULL = [{ principals: ['*'], actions: ['pull'] }]
+
 const bodies = (ecr: Ecr): number => ecr.count({ at: 's3', method: 'GET' })
 
 t.test('what was pulled once is served from the disk, to the byte', async t => {
-  const { fetch, ecr } = await start(t)
+  const { fetch, ecr } = await start(t, { settings: { policy: PULL } })
   const bytes = randomBytes(300_000)
   const { digest } = await ecr.putBlob('team/app', bytes)
   const results: (string | null)[] = []
@@ -130,7 +133,7 @@ t.test('bytes are stored once, but another repository has to be proven to have t
 })
 
 t.test('a small blob is served from memory as from the disk: its ranges, and to nobody else', async t => {
-  const { fetch, ecr, directory } = await start(t)
+  const { fetch, ecr, directory } = await start(t, { settings: { policy: PULL } })
   const [bytes, nothing] = [randomBytes(5000), Buffer.alloc(0)]
   const { digest } = await ecr.putBlob('team/app', bytes)
   const empty = await ecr.putBlob('team/app', nothing)

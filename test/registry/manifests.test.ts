@@ -66,7 +66,7 @@ t.test('the Accept of the client decides what ECR converts, and the digest is of
     )
     asked.on('error', reject).end()
   })
-  t.equal(ecr.requests.at(-1)!.headers.accept, `${V2S2}, ${OCI}`, 'every Accept line arrives')
+  t.equal(ecr.requests.at(-1)!.headers.accept, `${V2S2},${OCI}`, 'every Accept line arrives')
 })
 
 function authorizationOf(): string {

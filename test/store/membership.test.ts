@@ -47,7 +47,7 @@ t.test('what was learnt before a deletion does not outlive it', async t => {
   t.equal(membership.proof(scope, digest('a')), 'none', 'an answer from before the deletion proves nothing')
   membership.record(membership.mark(scope), [digest('a')])
   t.equal(membership.proof(scope, digest('a')), 'fresh')
-  await membership.forget(scope, digest('a'))
+  await membership.forget(scope, [digest('a')])
   t.equal(membership.proof(scope, digest('a')), 'none')
   await membership.close()
 })

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { normalAccept } from '../../src/oci/accept.js'
 import { digestOf } from '../../src/oci/digest.js'
 import { createJournal } from '../../src/store/journal.js'
 import type { ManifestFacts } from '../../src/store/membership.js'
@@ -109,8 +111,8 @@ t.test('however much is dropped, what is known of other tags stays', async t => 
   t.equal(tags.lastDrop(name('t')), since)
   for (let count = 0; count < 20_000; count++) void tags.drop(name(`other ${count}`))
   t.equal(tags.lookup(name('t'), OCI)?.proof, 'fresh')
-  await tags.forget(name('never known'))
-  await tags.forget(name('t'))
+  t.same(await tags.forget(name('never known'), OCI), [])
+  t.same(await tags.forget(name('t'), OCI), [])
   t.equal(tags.lookup(name('t'), OCI), undefined)
   await tags.close()
 })
@@ -166,4 +168,52 @@ t.test('asking again and again writes little', async t => {
   const again = await start(file, clock, readTagCache)
   t.equal(again.lookup(name('t'), OCI)?.proof, 'stale', 'and what is read back is at most little older')
   t.equal((await readFile(file, 'utf8')).trim().split('\n').length, lines.length, 'looking changes nothing')
+})
+
+t.test('no Accept header can spell what was pushed, or the digest of another header', async t => {
+  const tags = await start(`${t.testdir()}/journal`, { now: 1e12 })
+  const long = Array.from({ length: 40 }, (_, index) => `application/vnd.example.${index}`).join(',')
+  const asked = [
+    digestOf(Buffer.from(normalAccept(long))),
+    '=',
+    '["pushed",""]',
+    'pushed',
+    'accept',
+    '',
+    long,
+  ]
+  tags.recordPush(tags.mark(name('t')), facts('pushed', 'x/y'))
+  for (const accept of asked) t.equal(tags.lookup(name('t'), accept), undefined, accept.slice(0, 80))
+  for (const accept of asked) tags.record(tags.mark(name('t')), accept, facts(accept))
+  for (const accept of asked)
+    t.equal(tags.lookup(name('t'), accept)?.digest, facts(accept).digest, accept.slice(0, 80))
+  t.equal(tags.lookup(name('t'), 'x/y')?.digest, facts('pushed').digest)
+  await tags.close()
+})
+
+t.test('a no to one question leaves the answers to others, also after a restart', async t => {
+  const file = `${t.testdir()}/journal`
+  const clock = { now: 1e12 }
+  const tags = await start(file, clock)
+  for (const accept of [OCI, V2S2]) tags.record(tags.mark(name('t')), accept, facts(accept, accept))
+  const before = tags.mark(name('t'))
+  t.same(await tags.forget(name('t'), V2S2), [OCI])
+  tags.record(before, V2S2, facts(V2S2, V2S2))
+  const again = await start(file, clock)
+  for (const each of [tags, again]) {
+    t.equal(each.lookup(name('t'), V2S2), undefined)
+    t.equal(each.lookup(name('t'), OCI)?.digest, facts(OCI).digest)
+    t.equal(each.knows(scope), true)
+  }
+  await Promise.all([tags.close(), again.close()])
+})
+
+t.test('answers of versions that kept them under what a client could spell are not believed', async t => {
+  const file = join(t.testdir({ journal: '' }), 'journal')
+  const { digest, mediaType, size } = facts('a')
+  const old = ['tag', 'r', 'team/app', 'v1', OCI, digest, mediaType, size, 1e12]
+  await writeFile(file, `${JSON.stringify(old)}\n`)
+  const tags = await start(file, { now: 1e12 })
+  t.equal(tags.lookup(name('v1'), OCI), undefined)
+  await tags.close()
 })

@@ -46,7 +46,11 @@ async function start(t: Test): Promise<Outage> {
       redirectHosts: [new URL(s3.url).host],
       credentials: { roleArn: 'arn:aws:iam::123456789012:role/mirror' },
     },
-    settings: { cache: { directory, tags: { ttl: '10s', staleFor: '24h' } } },
+    settings: {
+      // Who may push is told by HEAD what the registry says, or that it cannot be asked.
+      policy: [{ principals: ['*'], actions: ['pull'] }],
+      cache: { directory, tags: { ttl: '10s', staleFor: '24h' } },
+    },
   })
 
   async function get(path: string): Promise<[string, Buffer]> {
