@@ -110,19 +110,17 @@ async function runAttack(
       ? explain(watched, new Locator(process.cwd())).filter(({ from }) => from >= begun)
       : []
     const loopDelay = watched?.loopDelay
-    return { name, title, seen, figures: figures ?? [], stalls, loopDelay, endedItself }
+    return { name, title, seen, figures, stalls, loopDelay, endedItself }
   } finally {
     if (!isClosed) await stage.close()
   }
 }
 
-/** What the attack found; undefined when it did not end a while after it was over. */
-async function untilOver(
-  attempt: Promise<readonly Figure[]>,
-  over: AbortSignal,
-): Promise<readonly Figure[] | undefined> {
-  const late = new Promise<undefined>(resolve => {
-    const wait = (): NodeJS.Timeout => setTimeout(() => resolve(undefined), GRACE_MS)
+/** What the attack found, or that it did not end a while after it was over. */
+async function untilOver(attempt: Promise<readonly Figure[]>, over: AbortSignal): Promise<readonly Figure[]> {
+  const late = new Promise<readonly Figure[]>(resolve => {
+    const figures = [{ name: 'attacks that did not end in time', value: 1, unit: '', atMost: 0 }]
+    const wait = (): NodeJS.Timeout => setTimeout(() => resolve(figures), GRACE_MS)
     if (over.aborted) wait()
     else over.addEventListener('abort', wait, { once: true })
   })

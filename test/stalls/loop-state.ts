@@ -30,8 +30,9 @@ export class LoopState {
     return Number(Atomics.load(this.#numbers, 2))
   }
 
-  get isReported(): boolean {
-    return Atomics.load(this.#flags, 1) === 1
+  /** Whether the report has been made, for which it waits so many milliseconds at most; the thread does nothing else. */
+  awaitReport(ms: number): boolean {
+    return Atomics.wait(this.#flags, 1, 0, ms) === 'not-equal'
   }
 
   turn(at: number, waited: number, loopDelay: number): void {

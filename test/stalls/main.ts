@@ -56,17 +56,20 @@ for (const file of files) {
 
 const stalls = watched.flatMap(each => each.stalls).sort((one, other) => ownMs(other) - ownMs(one))
 const above = stalls.filter(stall => ownMs(stall) > BAR_MS)
-const mirrors = above.filter(isMirrors)
-console.log(stalls.slice(0, Math.max(SHOWN, above.length)).map(line).join('\n'))
+const serving = above.filter(({ test }) => test !== undefined)
+const mirrors = serving.filter(isMirrors)
+// While a file is loaded nobody is served yet.
+const shown = stalls.filter(({ test }) => test !== undefined).slice(0, SHOWN)
+console.log(shown.map(line).join('\n'))
 console.log(
-  `\n${files.length} files, ${stalls.length} stalls; above ${BAR_MS} ms: ${above.length}, of which ${mirrors.length} in the mirror.`,
+  `\n${files.length} files, ${stalls.length} stalls; above ${BAR_MS} ms: ${above.length}, of which ${above.length - serving.length} while a file was loaded and ${mirrors.length} in the mirror.`,
 )
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(watched, undefined, 2)}\n`)
 if (mirrors.length > 0 || watched.some(({ loopDelay }) => loopDelay === undefined)) process.exitCode = 1
 
-/** Whether it is held against the mirror: while a file is loaded there is none yet. */
-function isMirrors({ owner, test }: FileStall): boolean {
-  return test !== undefined && (owner === 'mirror' || owner === 'garbage collection')
+/** Whether it is held against the mirror. */
+function isMirrors({ owner }: FileStall): boolean {
+  return owner === 'mirror' || owner === 'garbage collection'
 }
 
 function summary({ passed, loopDelay, stalls }: WatchedFile): string {

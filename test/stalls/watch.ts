@@ -24,6 +24,9 @@ export interface Watched {
 /** What it is told: a stall that has ended, or that the process does. */
 export type Told = Stall | 'end'
 
+/** Microseconds that a busy machine may take for the samples of minutes. */
+const REPORTED_WITHIN = 60_000_000
+
 async function watch(file: string | undefined, socket: string | undefined): Promise<void> {
   const state = new LoopState()
   const watcher = new Worker(new URL(`watcher${extname(import.meta.url)}`, import.meta.url), {
@@ -56,9 +59,9 @@ async function watch(file: string | undefined, socket: string | undefined): Prom
     turn()
     if (file === undefined) return
     tell('end')
-    const deadline = monotonic() + 10_000_000
-    // Not asleep: the profile is taken from this thread while it runs.
-    while (!state.isReported && monotonic() < deadline);
+    const deadline = monotonic() + REPORTED_WITHIN
+    // Asleep for moments only: the profile is taken from this thread while it runs.
+    while (!state.awaitReport(5) && monotonic() < deadline);
   })
 }
 

@@ -45,7 +45,7 @@ export async function watchFile(
   const report = join(directory, `${file.replaceAll('/', '-')}.json`)
   const child = spawn(process.execPath, ['--import', watch, file.replace(/\.ts$/, '.js')], {
     cwd: tree,
-    env: { ...process.env, [REPORT_FILE]: report },
+    env: { ...process.env, [REPORT_FILE]: report, TAP_TIMEOUT: String(WITHIN_MS / 1000) },
     stdio: ['ignore', 'pipe', 'pipe'],
     signal: AbortSignal.any([signal, AbortSignal.timeout(WITHIN_MS)]),
     killSignal: 'SIGKILL',

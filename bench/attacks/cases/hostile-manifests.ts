@@ -18,19 +18,21 @@ export const hostileManifestsRun: Attack = {
     const size = stage.sized({ full: LARGEST, quick: 2_000 })
     return async signal => {
       let done = 0
-      let left = 0
+      let undone: string | undefined
       for (const manifest of hostileManifests(SEED, size)) {
-        if (signal.aborted) left++
-        else {
-          await useUp(stage, manifest, signal)
-          done++
+        await useUp(stage, manifest, signal)
+        if (signal.aborted) {
+          undone = manifest.name
+          break
         }
+        done++
       }
       const [images] = await Promise.all([stage.command(['images'], signal), lookAtStatus(stage, signal)])
       return [
+        { name: 'hostile manifests that were done with', value: done, unit: '' },
         {
-          name: `of ${done + left} hostile manifests, those that there was no time for`,
-          value: left,
+          name: `no time was left from ${undone ?? 'none'} on`,
+          value: undone === undefined ? 0 : 1,
           unit: '',
           atMost: 0,
         },
