@@ -31,7 +31,11 @@ interface Stand {
   readonly membership: Membership
   readonly tags: TagCache
   readonly take: (entries: readonly MadeEntry[], renaming?: Renaming) => Promise<ImportResult>
-  readonly takeBytes: (bytes: AsyncIterable<Uint8Array>, renaming?: Renaming) => Promise<ImportResult>
+  readonly takeBytes: (
+    bytes: AsyncIterable<Uint8Array>,
+    renaming?: Renaming,
+    signal?: AbortSignal,
+  ) => Promise<ImportResult>
   /** What the tag stands for, if anything is known of it. */
   readonly tag: (repository: string, tag: string, registry?: string) => Digest | undefined
 }
@@ -60,15 +64,20 @@ async function stand(t: Test): Promise<Stand> {
     { name: 'main', settings: { host: 'one.example', default: true } },
     { name: 'hub', settings: { host: 'two.example', repositoryPrefix: 'docker-hub' } },
   ])
-  const takeBytes = (bytes: AsyncIterable<Uint8Array>, renaming = NO_RENAMING): Promise<ImportResult> =>
-    importBundle(bytes, renaming, {
-      store,
-      manifests,
-      readings: new ManifestReadings(),
-      membership,
-      tags,
-      scopeOf: ({ name }) => importedScope(table, name),
-    })
+  const takeBytes: Stand['takeBytes'] = (bytes, renaming = NO_RENAMING, signal) =>
+    importBundle(
+      bytes,
+      renaming,
+      {
+        store,
+        manifests,
+        readings: new ManifestReadings(),
+        membership,
+        tags,
+        scopeOf: ({ name }) => importedScope(table, name),
+      },
+      signal,
+    )
   return {
     store,
     membership,
@@ -369,4 +378,93 @@ t.test('an image of which something had to make room is not taken', async t => {
   store.beforeCommit = async () => void store.blobs.delete(gone)
   t.match(await take(layout()), { images: [], refused: [{ reason: /cache\.maxSize is too small/ }] })
   t.equal(tag('team/app', '1'), undefined)
+})
+
+/** Indexes of which each names the next so many times, down to an image. */
+function nestedIndexes(
+  levels: number,
+  times: number,
+): { readonly top: Buffer; readonly entries: MadeEntry[] } {
+  const entries = blobEntries(app)
+  let child = { digest: app.digest, mediaType: app.mediaType, size: app.manifest.length }
+  let top = app.manifest
+  for (let level = 0; level < levels; level++) {
+    top = Buffer.from(JSON.stringify({ mediaType: INDEX, manifests: Array(times).fill(child) }))
+    entries.push(blobEntry(top))
+    child = { digest: sha256(top), mediaType: INDEX, size: top.length }
+  }
+  return { top, entries }
+}
+
+t.test('indexes that name one another a thousand times each are looked at once each', async t => {
+  const { take, tag } = await stand(t)
+  const { top, entries } = nestedIndexes(4, 1_000)
+  const digest = sha256(top)
+  const index = indexEntry({ manifest: top, mediaType: INDEX, name: NAME })
+  const result = await take([MARKER_ENTRY, index, ...entries])
+  t.equal(result.images.length, 1)
+  t.equal(tag('team/app', '1'), digest)
+})
+
+t.test('an import ends when whoever asked for it has left', async t => {
+  const left = new AbortController()
+  const { top, entries } = nestedIndexes(2, 2)
+  const index = indexEntry({ manifest: top, mediaType: INDEX, name: NAME })
+  async function* leaving(): AsyncGenerator<Uint8Array> {
+    yield* inPieces(tarOf(MARKER_ENTRY, index, ...entries))
+    left.abort(new Error('left'))
+  }
+  const { takeBytes, tag, store } = await stand(t)
+  await t.rejects(takeBytes(leaving(), NO_RENAMING, left.signal), /left/)
+  t.equal(tag('team/app', '1'), undefined)
+  t.equal(store.ingests, 0)
+})
+
+t.test(
+  'of an image whose parts cannot be told, and of names beyond counting, nothing is imported',
+  async t => {
+    const { take, tag } = await stand(t)
+    for (const [manifest, mediaType, reason] of [
+      [
+        '{"schemaVersion":2}',
+        'application/vnd.example+json',
+        /cannot be told what belongs to it: .* media type/,
+      ],
+      ['{"blobs":[]}', app.mediaType, /is not what its media type says/],
+      [`{"manifests":[${Array(10_001).fill('{}').join(',')}]}`, INDEX, /names more than 10000 others/],
+    ] as const) {
+      const bytes = Buffer.from(manifest)
+      const index = indexEntry({ manifest: bytes, mediaType, name: NAME })
+      const { refused, images } = await take([MARKER_ENTRY, index, blobEntry(bytes)])
+      t.same(images, [])
+      t.match(refused, [{ name: NAME, reason }])
+    }
+    t.equal(tag('team/app', '1'), undefined)
+    const images = Array.from(
+      { length: 30_000 },
+      () => `{"digest":"${app.digest}","size":1,"mediaType":"a/b"}`,
+    )
+    await t.rejects(
+      take([MARKER_ENTRY, { path: 'index.json', bytes: `{"manifests":[${images.join(',')}]}` }]),
+      /index\.json is no image index/,
+    )
+  },
+)
+
+t.test('a layer that may be elsewhere need not be in a bundle, which says so', async t => {
+  const { take } = await stand(t)
+  const [config = Buffer.alloc(0)] = app.blobs
+  const layer = {
+    mediaType: 'a/b',
+    digest: sha256('elsewhere'),
+    size: 9,
+    urls: ['https://elsewhere.example/'],
+  }
+  const manifest = Buffer.from(
+    JSON.stringify({ config: { digest: sha256(config), size: config.length }, layers: [layer] }),
+  )
+  const entry = indexEntry({ manifest, mediaType: app.mediaType, name: NAME })
+  const files = [MARKER_ENTRY, entry, blobEntry(manifest), blobEntry(config)]
+  t.match(await take(files), { images: [{ leftOut: [layer.digest] }] })
+  t.match(await take([...files, blobEntry('elsewhere')]), { images: [{ leftOut: [] }] })
 })
