@@ -21,10 +21,14 @@ export class UploadProgress {
     ttl: SESSION_LIFETIME,
   })
 
-  /** The session that says how far the upload is; undefined when this process does not know. */
-  latest({ id }: UploadSession): UploadSession | undefined {
+  /**
+   * The session that says how far the upload is; undefined when this process does not know, as when `session` is further:
+   * then another process has gone on with the upload meanwhile.
+   */
+  latest({ id, offset }: UploadSession): UploadSession | undefined {
     const known = this.#uploads.get(id)
-    return known !== undefined && known !== 'over' && 'session' in known ? known.session : undefined
+    if (known === undefined || known === 'over' || !('session' in known)) return undefined
+    return known.session.offset >= offset ? known.session : undefined
   }
 
   /** Whether the upload came to its end, was given up, or broke off: nothing can be added to it. */

@@ -1,4 +1,4 @@
-import { namesTheFarSide } from './far-side-words.js'
+import { mayPass } from './may-pass.js'
 
 /** Of one answer so many warnings are passed on, and of one so many characters. */
 const MAX_WARNINGS = 4
@@ -14,7 +14,7 @@ const SEPARATOR = /[ \t]*,[ \t]*|$/y
  */
 export function warningsIn(header: string | readonly string[] | undefined): string | undefined {
   const warnings = [header ?? []].flat().flatMap(warningsOf)
-  const fit = warnings.filter(warning => warning.length <= MAX_LENGTH && !namesTheFarSide(warning))
+  const fit = warnings.filter(warning => warning.length <= MAX_LENGTH && mayPass(warning))
   return fit.length === 0 ? undefined : fit.slice(0, MAX_WARNINGS).join(', ')
 }
 

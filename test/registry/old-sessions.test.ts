@@ -120,3 +120,19 @@ t.test('an end that ECR refused leaves nothing to ask after', async t => {
   t.equal((await mirror.fetch(wrong, { method: 'PUT' })).status, 400)
   t.equal((await mirror.fetch(location)).status, 404)
 })
+
+t.test('an upload whose chunks go to two mirrors in turn goes on at either', async t => {
+  const [one, other] = await replicas(t, 'spec')
+  let location = await begin(one)
+  for (const [mirror, first] of [
+    [other, 0],
+    [one, 1000],
+    [other, 2000],
+  ] as const) {
+    const taken = await patch(mirror, location, first)
+    t.equal(taken.status, 202, `the chunk at ${first}`)
+    location = locationOf(taken)
+  }
+  const ended = await one.fetch(`${location}?digest=${digestOf(bytes)}`, { method: 'PUT' })
+  t.equal(ended.status, 201)
+})
