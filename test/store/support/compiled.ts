@@ -8,6 +8,9 @@ const FOLDERS = ['src/oci', 'src/store', 'test/store/support']
 const SOURCES = [
   'src/budget.ts',
   'src/read-buffers.ts',
+  'src/shares.ts',
+  'src/until-aborted.ts',
+  'src/yielder.ts',
   ...FOLDERS.flatMap(folder => readdirSync(join(ROOT, folder)).map(name => join(folder, name))),
 ].filter(name => name.endsWith('.ts'))
 
