@@ -14,6 +14,7 @@ import { exchangeOf } from './exchange.js'
 import type { Flights } from './flights.js'
 import type { Manifest, ManifestTarget, WholeManifest } from './manifest-source.js'
 import type { PullThrough } from './pull-through.js'
+import { recordBlobs } from './record-blobs.js'
 import { askOrFallBack } from './stale.js'
 
 /** What manifests are found in. */
@@ -125,7 +126,7 @@ async function learn(
   cache.manifests.keep(manifest.digest, manifest.bytes)
   cache.recordManifest(request, manifest)
   const reading = await cache.readings.read(manifest.digest, manifest.bytes)
-  cache.record(request, blobsVouchedFor(reading, manifest.mediaType))
+  await recordBlobs(request, cache, blobsVouchedFor(reading, manifest.mediaType), signal)
   if (mark) cache.tags.record(mark, request.headers.accept, manifest)
   await vouchForChildren(request, cache, reading.content?.manifests ?? [], signal)
   return manifest
@@ -155,7 +156,7 @@ async function vouchForChildren(
     // It may have been forgotten meanwhile.
     if (!cache.manifest(request, digest)) continue
     cache.recordManifest(request, child)
-    cache.record(request, blobs)
+    await recordBlobs(request, cache, blobs, signal)
   }
 }
 
