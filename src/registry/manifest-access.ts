@@ -15,6 +15,7 @@ import type { FairFlights } from './fair-flights.js'
 import { noteRefusal, tagName } from './forget-manifest.js'
 import type { Manifest, ManifestTarget, WholeManifest } from './manifest-source.js'
 import type { PullThrough } from './pull-through.js'
+import { recordBlobs } from './record-blobs.js'
 import { wantsRevalidation } from './revalidation.js'
 import { askOrFallBack } from './stale.js'
 
@@ -145,7 +146,7 @@ export async function recordShown(
 ): Promise<void> {
   cache.recordManifest(request, manifest)
   const reading = await cache.readings.read(manifest.digest, manifest.bytes)
-  cache.record(request, blobsVouchedFor(reading, manifest.mediaType))
+  await recordBlobs(request, cache, blobsVouchedFor(reading, manifest.mediaType), signal)
   await vouchForChildren(request, cache, reading.content?.manifests ?? [], signal)
 }
 
@@ -173,7 +174,7 @@ async function vouchForChildren(
     // It may have been forgotten meanwhile.
     if (!cache.manifest(request, digest)) continue
     cache.recordManifest(request, child)
-    cache.record(request, blobs)
+    await recordBlobs(request, cache, blobs, signal)
   }
 }
 

@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ambiguityIn } from '../oci/ambiguity.js'
-import { digestOf } from '../oci/digest.js'
 import { OciError } from '../oci/error.js'
 import { MAX_MANIFEST_DEPTH } from '../oci/manifest-limits.js'
 import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
+import { digestInTurn } from '../store/digest-in-turn.js'
 import type { ManifestReadings } from '../store/manifest-readings.js'
 import { ClientGone } from './client-gone.js'
 import { exchangeOf } from './exchange.js'
@@ -42,7 +42,7 @@ async function refuseUnclear(
   bytes: Buffer,
   readings: ManifestReadings,
 ): Promise<void> {
-  const reading = await readings.read(digestOf(bytes), bytes)
+  const reading = await readings.read(await digestInTurn(bytes), bytes)
   if (reading.problem?.kind === 'depth') {
     exchangeOf(request).share.refused('manifestDepth')
     throw new OciError('MANIFEST_INVALID', `A manifest may nest ${MAX_MANIFEST_DEPTH} levels deep.`)

@@ -4,9 +4,11 @@ import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
 import type { OciError } from '../oci/error.js'
 import { isManifestType } from '../oci/media-type.js'
 import type { Tag } from '../oci/reference.js'
+import { digestInTurn } from '../store/digest-in-turn.js'
 import type { TagMark } from '../store/tag-cache.js'
 import type { Cache } from './cache.js'
 import { ociErrorIn } from '../upstream/dialect.js'
+import { recordBlobs } from './record-blobs.js'
 import { repositoryTarget } from './exchange.js'
 import { forgetManifest } from './forget-manifest.js'
 
@@ -39,7 +41,7 @@ export async function learnPushed(
   const since = untouched.map(name => cache.tags.mark(name))
   await forgotten
   const mediaType = contentTypeOf(request)
-  if (digestOf(bytes, algorithmOf(digest)) !== digest) return
+  if ((await digestInTurn(bytes, algorithmOf(digest))) !== digest) return
   const reading = await cache.readings.read(digest, bytes)
   const said = reading.mediaType
   // What calls itself something else than its sender does is left for the upstream to name.
@@ -48,7 +50,7 @@ export async function learnPushed(
   const manifest = { digest, mediaType, size: bytes.length }
   cache.manifests.keep(digest, bytes)
   cache.recordManifest(request, manifest)
-  cache.record(request, blobsVouchedFor(reading, mediaType))
+  await recordBlobs(request, cache, blobsVouchedFor(reading, mediaType))
   for (const mark of since) cache.tags.recordPush(mark, manifest)
 }
 

@@ -1,9 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import { normalAccept } from '../oci/accept.js'
-import { algorithmOf, digestOf, parseDigest, type Digest } from '../oci/digest.js'
+import { algorithmOf, parseDigest, type Digest } from '../oci/digest.js'
 import { pathOf, queryOf } from '../oci/endpoint.js'
 import { OciError } from '../oci/error.js'
 import { MAX_MANIFEST_BYTES } from '../oci/media-type.js'
+import { digestInTurn } from '../store/digest-in-turn.js'
 import { discard } from '../upstream/discard.js'
 import { headerOf, outboundHeaders } from '../upstream/headers.js'
 import type { Answer } from '../upstream/send.js'
@@ -74,7 +75,7 @@ export async function fetchManifest(
     'digest' in reference
       ? reference.digest
       : parseDigest(headerOf(answer.headers, 'docker-content-digest') ?? '')
-  const digest = digestOf(bytes, said && algorithmOf(said))
+  const digest = await digestInTurn(bytes, said && algorithmOf(said))
   if (said && digest !== said)
     throw untrustworthy(target, 'sent a manifest that does not have the digest it should have')
   return { mediaType: mediaTypeOf(answer), digest, size: bytes.length, bytes }

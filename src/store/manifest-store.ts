@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
-import { algorithmOf, digestOf, type Digest } from '../oci/digest.js'
+import { algorithmOf, type Digest } from '../oci/digest.js'
 import { CacheTrouble, type BlobStore } from './blob-store.js'
+import { digestInTurn } from './digest-in-turn.js'
 import { Turns } from './turns.js'
 
 /**
@@ -67,7 +68,7 @@ export function createManifestStore({
         if (count === 0) throw new CacheTrouble('ENODATA')
         position += count
       }
-      if (digestOf(bytes, algorithmOf(digest)) === digest) {
+      if ((await digestInTurn(bytes, algorithmOf(digest))) === digest) {
         stored.markVerified()
         return bytes
       }

@@ -160,7 +160,7 @@ export async function make(ecr: Ecr, repository: string, tag: string, made: Made
         const { type, config, extra } = manifest
         const plain = { isThere: true, foreign: 'no', says: 'all', times: 1 } as const
         const [found] = await descriptorOf(
-          { text: '{}', ...plain },
+          { text: '{"os":"linux"}', ...plain },
           'application/vnd.oci.image.config.v1+json',
         )
         const fields = {
