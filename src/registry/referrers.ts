@@ -8,7 +8,7 @@ import type { Cache } from './cache.js'
 import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { listing, nextQuery, readListing } from './listing.js'
-import { asksUpstream } from './revalidation.js'
+import { wantsRevalidation } from './revalidation.js'
 import { sendTimed } from './send-timed.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
 
@@ -36,7 +36,7 @@ async function findReferrers(request: FastifyRequest, cache: Cache, gone: AbortS
   const { endpoint, place } = repositoryTarget(request, 'referrers')
   const scope = cache.scope(request)
   const question: ReferrersQuestion = { scope, subject: endpoint.digest, query: queryOf(endpoint) }
-  const known = asksUpstream(request) ? undefined : cache.referrers.lookup(question)
+  const known = wantsRevalidation(request) ? undefined : cache.referrers.lookup(question)
   if (known?.proof === 'fresh') return { answer: known, result: 'hit' }
   const mark = cache.referrers.mark(scope)
   return askOrFallBack<Found>(
