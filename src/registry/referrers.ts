@@ -10,7 +10,7 @@ import { API_VERSION } from './errors.js'
 import { exchangeOf, repositoryTarget } from './exchange.js'
 import { inTime } from './in-time.js'
 import { listing, nextQuery, readListing } from './listing.js'
-import { asksUpstream } from './revalidation.js'
+import { wantsRevalidation } from './revalidation.js'
 import { sendTimed } from './send-timed.js'
 import { askOrFallBack, STALE_WARNING } from './stale.js'
 import { withWarning } from './warning.js'
@@ -40,7 +40,7 @@ async function findReferrers(request: FastifyRequest, cache: Cache, signal: Abor
   const { endpoint, place } = repositoryTarget(request, 'referrers')
   const scope = cache.scope(request)
   const question: ReferrersQuestion = { scope, subject: endpoint.digest, query: queryOf(endpoint) }
-  const known = asksUpstream(request) ? undefined : cache.referrers.lookup(question)
+  const known = wantsRevalidation(request) ? undefined : cache.referrers.lookup(question)
   if (known?.proof === 'fresh') return { answer: known, result: 'hit' }
   const mark = cache.referrers.mark(scope)
   return askOrFallBack<Found>(

@@ -238,10 +238,10 @@ async function replayed({
   const tags: TagCache = {
     lookup(name, accept) {
       const answers = answersOf(name)
-      const asked = keyOf(questionOf(accept))
+      const asked = questionOf(accept)
       // The newest is the last, whatever the clock said.
       const newest = answers.findLast(({ question, mediaType }) =>
-        question.kind === 'pushed' ? names(accept, mediaType) : keyOf(question) === asked,
+        question.kind === 'pushed' ? names(accept, mediaType) : isSame(question, asked),
       )
       return newest && worth(name, newest)
     },
@@ -312,6 +312,11 @@ function questionIn(kind: unknown, text: unknown): Question | undefined {
 /** Structured, so that no two questions can spell the same. */
 function keyOf(question: Question): string {
   return JSON.stringify(fieldsOf(question))
+}
+
+function isSame(one: Question, other: Question): boolean {
+  if (one.kind === 'pushed' || other.kind === 'pushed') return one.kind === other.kind
+  return one.kind === other.kind && one.text === other.text
 }
 
 function fieldsOf(question: Question): readonly [kind: Question['kind'], text: string] {

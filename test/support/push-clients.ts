@@ -1,5 +1,7 @@
+import { Agent } from 'node:http'
 import type { LocalImage } from './images.js'
 import { digestOf } from './pushing.js'
+import { ask, type PlainAnswer } from './requests.js'
 
 /** A repository, at a mirror or straight at a registry. */
 export interface PushedTo {
@@ -107,22 +109,25 @@ async function headManifest(to: PushedTo, reference: string, accept: string): Pr
     headers: { accept },
     expected: [200, 404],
   })
-  return answer.status === 200 ? (answer.headers.get('docker-content-digest') ?? '') : undefined
+  return answer.status === 200 ? String(answer.headers['docker-content-digest']) : undefined
 }
 
 async function begin(to: PushedTo): Promise<string> {
-  const { headers } = await send(to, 'POST', 'blobs/uploads/', { expected: [202] })
-  return headers.get('location') ?? ''
+  return locationOf(await send(to, 'POST', 'blobs/uploads/', { expected: [202] }))
 }
 
 async function patchAndPut(to: PushedTo, blob: Buffer): Promise<void> {
   const at = await begin(to)
   const patched = await send(to, 'PATCH', at, { body: blob, expected: [201, 202, 204] })
-  await send(to, 'PUT', withDigest(patched.headers.get('location') ?? '', blob), { expected: [201] })
+  await send(to, 'PUT', withDigest(locationOf(patched), blob), { expected: [201] })
 }
 
 async function putWhole(to: PushedTo, blob: Buffer): Promise<void> {
   await send(to, 'PUT', withDigest(await begin(to), blob), { body: blob, expected: [201] })
+}
+
+function locationOf({ headers }: PlainAnswer): string {
+  return headers.location ?? ''
 }
 
 function withDigest(location: string, blob: Buffer): string {
@@ -140,20 +145,23 @@ interface Sending {
   readonly expected: readonly number[]
 }
 
+const agent = new Agent({ keepAlive: true })
+
 /** `where` is below the repository, or a Location. */
 async function send(
   { url, authorization, repository }: PushedTo,
   method: string,
   where: string,
   { headers, body, expected }: Sending,
-): Promise<Response> {
+): Promise<PlainAnswer> {
   const base = /^(?:https?:|\/)/.test(where) ? where : `/v2/${repository}/${where}`
-  const answer = await fetch(new URL(base, url), {
+  const length = method === 'HEAD' ? {} : { 'content-length': body?.length ?? 0 }
+  const answer = await ask(new URL(base, url).href, {
     method,
-    headers: { authorization, ...headers },
-    ...(body && { body: new Uint8Array(body) }),
+    headers: { authorization, ...length, ...headers },
+    agent,
+    ...(body && { body }),
   })
-  const text = await answer.text()
   if (expected.includes(answer.status)) return answer
-  throw new PushFailed(`${method} ${base}`, answer.status, text)
+  throw new PushFailed(`${method} ${base}`, answer.status, answer.bytes.toString())
 }

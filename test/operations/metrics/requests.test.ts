@@ -46,6 +46,8 @@ t.test('requests are told by method, endpoint and status, with their time', asyn
 t.test('content is told by how it met the cache, in answers and in bytes', async t => {
   const { app, ecr, fetch } = await startPushing(t, {
     far: { knobs: { layerInaccessibleUntilTagged: false } },
+    // Who may push is answered by the upstream when it asks by HEAD.
+    settings: { policy: [{ principals: ['*'], actions: ['pull'] }] },
   })
   const bytes = randomBytes(200_000)
   const { digest } = await ecr.putBlob('team/app', bytes)
