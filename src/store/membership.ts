@@ -53,7 +53,10 @@ export interface Membership {
   lastRevocation(scope: Scope): number
   /** Nothing that was known of this repository counts any more. Resolves when a restart would not undo that. */
   revoke(scope: Scope): Promise<void>
-  /** Every manifest that is known and of use, the least used first. */
+  /**
+   * Every manifest that is known and of use, those known longest first. Whoever goes through them may let others come and
+   * go meanwhile.
+   */
   manifests(): Iterable<KnownManifest & { readonly scope: Scope }>
   /** Resolves when another process can read all that is known. */
   settled(): Promise<void>
@@ -94,7 +97,15 @@ async function replayed({
 }: MembershipOptions): Promise<{ membership: Membership; survivors: () => Iterable<Entry> }> {
   /** Keys are structured, so that no two can spell the same. */
   // By size, since a cache by `max` takes the memory for all of them at once.
-  const proofs = new LRUCache<string, Held>({ maxSize: MAX_PROOFS, sizeCalculation: () => 1 })
+  const proofs = new LRUCache<string, Held>({
+    maxSize: MAX_PROOFS,
+    sizeCalculation: () => 1,
+    dispose: (_held, key, reason) => {
+      if (reason !== 'set') manifestKeys.delete(key)
+    },
+  })
+  /** Of those that are of manifests, so that these can be gone through bit by bit while others come and go. */
+  const manifestKeys = new Set<string>()
   const drops = new Drops(MAX_REPOSITORIES)
   const repositories = new KnownRepositories()
   const keyOf = (kind: 'blob' | 'manifest', { registry, repository }: Scope, digest: string): string =>
@@ -102,6 +113,11 @@ async function replayed({
 
   const isOf = ({ moment }: { readonly moment: number }, scope: Scope): boolean =>
     drops.holds(moment, scopeKey(scope))
+
+  function hold(key: string, held: Held): void {
+    proofs.set(key, held)
+    if (held.manifest) manifestKeys.add(key)
+  }
 
   function learn({ scope, moment }: Mark, digest: Digest, manifest: Held['manifest']): void {
     const key = keyOf(manifest ? 'manifest' : 'blob', scope, digest)
@@ -113,7 +129,7 @@ async function replayed({
       isOf(before, scope) &&
       before.manifest?.mediaType === manifest?.mediaType &&
       at - before.writtenAt <= validity.ttl / 4
-    proofs.set(key, { at, moment, manifest, writtenAt: renewal ? before.writtenAt : at })
+    hold(key, { at, moment, manifest, writtenAt: renewal ? before.writtenAt : at })
     if (!renewal) journal.append(entryOf(scope, digest, { at, manifest }))
   }
 
@@ -139,14 +155,13 @@ async function replayed({
     if (!digest || !isMoment(at)) return
     repositories.add(scope)
     const held = { at, moment: drops.now, writtenAt: at }
-    if (kind === 'record') proofs.set(keyOf('blob', scope, digest), { ...held, manifest: undefined })
+    if (kind === 'record') hold(keyOf('blob', scope, digest), { ...held, manifest: undefined })
     if (kind === 'manifest' && isMediaType(mediaType) && isSize(size))
-      proofs.set(keyOf('manifest', scope, digest), { ...held, manifest: { mediaType, size } })
+      hold(keyOf('manifest', scope, digest), { ...held, manifest: { mediaType, size } })
   })
 
-  function* inUse(): Generator<{ scope: Scope; digest: Digest; held: Held }> {
-    // A copy, since what is used meanwhile moves to the end.
-    for (const key of [...proofs.rkeys()]) {
+  function* inUse(keys: Iterable<string>): Generator<{ scope: Scope; digest: Digest; held: Held }> {
+    for (const key of keys) {
       const held = proofs.peek(key)
       const [, registry, repository, digest] = JSON.parse(key) as [string, string, string, Digest]
       const scope = { registry, repository }
@@ -190,7 +205,7 @@ async function replayed({
       await journal.appendDurably(forgetting(scope))
     },
     *manifests() {
-      for (const { scope, digest, held } of inUse()) {
+      for (const { scope, digest, held } of inUse(manifestKeys)) {
         if (held.manifest) yield { scope, digest, ...held.manifest, proof: proofOf(held.at, now(), validity) }
       }
     },
@@ -200,7 +215,8 @@ async function replayed({
   return {
     membership,
     *survivors() {
-      for (const { scope, digest, held } of inUse()) yield entryOf(scope, digest, held)
+      // A copy, since what is used meanwhile moves to the end.
+      for (const { scope, digest, held } of inUse([...proofs.rkeys()])) yield entryOf(scope, digest, held)
     },
   }
 }

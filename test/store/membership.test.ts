@@ -84,3 +84,26 @@ t.test('a file that cannot be used is told of, and proofs go on in memory', asyn
   await membership.close()
   t.equal(troubles.length, 1)
 })
+
+t.test('manifests can be gone through while others become known and are forgotten', async t => {
+  const file = `${t.testdir()}/journal`
+  const clock = { now: 1_000_000_000 }
+  const membership = await start(file, clock)
+  const know = (text: string): void =>
+    membership.recordManifest(membership.mark(scope), { digest: digest(text), mediaType: 'a/b', size: 1 })
+  for (const text of ['a', 'b', 'c']) know(text)
+  membership.record(membership.mark(scope), [digest('blob')])
+  const seen: Digest[] = []
+  for (const manifest of membership.manifests()) {
+    seen.push(manifest.digest)
+    if (seen.length > 1) continue
+    know('a')
+    await membership.forget(scope, digest('b'))
+    know('d')
+  }
+  t.same(seen, ['a', 'c', 'd'].map(digest))
+  await membership.close()
+  const again = await start(file, clock)
+  t.same(new Set([...again.manifests()].map(manifest => manifest.digest)), new Set(seen))
+  await again.close()
+})

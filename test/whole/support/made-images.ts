@@ -46,7 +46,7 @@ export interface MadeChild {
 const blob: fc.Arbitrary<MadeBlob> = fc.record({
   text: fc.integer({ min: 0, max: 11 }).map(number => `layer ${number}`),
   isThere: often(true, false),
-  foreign: often<MadeBlob['foreign']>('no', 'by type', 'by URLs'),
+  foreign: fc.constantFrom<MadeBlob['foreign'][]>('no', 'no', 'no', 'no', 'by type', 'by URLs'),
   says: often<MadeBlob['says']>('all', 'no size', 'a wrong size', 'an unknown digest'),
   times: often(1, 2, 40),
 })
@@ -235,6 +235,21 @@ export function partsIn(ecr: Ecr, repository: string, top: string, which: 'all' 
     }
   }
   return [...[...manifests].map(each => `manifests/${each}`), ...[...blobs].map(each => `blobs/${each}`)]
+}
+
+/** The layers that a client passes over who takes them from elsewhere. */
+export function foreignIn(ecr: Ecr, repository: string, parts: readonly string[]): Set<string> {
+  const foreign = new Set<string>()
+  for (const part of parts) {
+    const text = ecr.manifest(repository, part.replace('manifests/', ''))?.bytes.toString() ?? '{}'
+    const { layers } = JSON.parse(text) as {
+      layers?: { mediaType: string; digest: string; urls?: unknown }[]
+    }
+    if (!Array.isArray(layers)) continue
+    for (const { mediaType, digest, urls } of layers)
+      if (urls !== undefined || mediaType.includes('foreign')) foreign.add(`blobs/${digest}`)
+  }
+  return foreign
 }
 
 /** Of an index that has images to run, what it has besides. */
