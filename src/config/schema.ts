@@ -327,11 +327,12 @@ export const settingsSchema = z.strictObject({
     .strictObject({
       maxRequests: wholeNumber(1).default(2000).meta({
         description:
-          'Requests in flight; more are answered 503, and those that need the upstream above nine tenths of it.',
+          'Requests in flight; a client has as many as it leaves for others, and those that have not logged in three quarters; more are answered 503, and those that need the upstream above nine tenths of it.',
       }),
-      maxConnections: wholeNumber(1)
-        .default(10_000)
-        .meta({ description: 'Open client connections; more are refused.' }),
+      maxConnections: wholeNumber(1).default(10_000).meta({
+        description:
+          'Open client connections; when all are taken, the oldest without a login gives way to a new one.',
+      }),
       maxConnectionsPerAddress: wholeNumber(1).default(2000).meta({
         description:
           'The same of one address, or of one /64 of IPv6; not of `trustedProxies`, which many clients come from.',
@@ -345,9 +346,10 @@ export const settingsSchema = z.strictObject({
       maxManifestMemory: manifestMemory.prefault('256MiB').meta({
         description: 'Manifests and listings held in memory at once, at least 16MiB; more are answered 503.',
       }),
-      idleTimeout: duration
-        .prefault('60s')
-        .meta({ description: 'How long a connection may make no progress.' }),
+      idleTimeout: duration.prefault('60s').meta({
+        description:
+          'How long a connection may make no progress, or be too slow, while it is the client’s turn.',
+      }),
       headersTimeout: duration
         .prefault('10s')
         .meta({ description: 'How long a client may take to send the headers of a request.' }),

@@ -96,8 +96,16 @@ export function registry(
   })
 
   // Before the answer goes out: whoever hears it may push at once, into a repository of the same name.
-  app.addHook('onError', async (request, _reply, error) => {
-    if (error instanceof RepositoryUnknown) await cache?.forgetRepository(request)
+  app.addHook('onError', (request, _reply, error, done) => {
+    if (!cache || !(error instanceof RepositoryUnknown)) {
+      // At once: a parser's error may end the connection of whoever waits for the answer.
+      done()
+      return
+    }
+    cache.forgetRepository(request).then(done, (failure: unknown) => {
+      request.log.error({ err: failure }, 'what is known of a repository was not forgotten')
+      done()
+    })
   })
 
   app.register(async api => {

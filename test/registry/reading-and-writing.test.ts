@@ -173,7 +173,6 @@ t.test(
         fetch(`/v2/${REPOSITORY}/blobs/uploads/`, { method: 'POST' }),
       'the list of its tags': ({ read }) => read(`/v2/${REPOSITORY}/tags/list`),
       'a manifest by tag': ({ read }) => read(`/v2/${REPOSITORY}/manifests/none`),
-      'a blob': ({ read }) => read(`/v2/${REPOSITORY}/blobs/sha256:${'0'.repeat(64)}`),
       'a push': stage => putManifest(stage, other, 'prod'),
       'its referrers': ({ read }) => read(`/v2/${REPOSITORY}/referrers/${other.digest}`),
     }
