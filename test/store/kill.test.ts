@@ -27,7 +27,9 @@ t.test(`a process killed at ${CYCLES} random moments leaves nothing wrong and lo
     lost: [] as string[],
     wrong: [] as string[],
   }
-  for (let cycle = 0; cycle < CYCLES; cycle++) {
+  // Whether a kill meets a file that is being written, and a download, is a matter of luck.
+  const metWork = (): boolean => seen.leftovers > 0 && seen.suspended > 0
+  for (let cycle = 0; cycle < CYCLES || (!metWork() && cycle < 4 * CYCLES); cycle++) {
     const writer = startWriter(t, program, [directory, String(seed + cycle), String(MAX_SIZE)], stored)
     await writer.storedMore(1)
     await sleep(Math.random() * 120)
@@ -63,5 +65,5 @@ t.test(`a process killed at ${CYCLES} random moments leaves nothing wrong and lo
   t.same(seen.bad, [], 'no file holds other bytes than its name says')
   t.same(seen.lost, [], 'nothing that was said to be stored is lost')
   t.same(seen.wrong, [], 'no reader saw wrong bytes')
-  t.ok(seen.stored > CYCLES && seen.leftovers > 0 && seen.suspended > 0, 'the kills came in mid-work')
+  t.ok(seen.stored > CYCLES && metWork(), 'the kills came in mid-work')
 })
