@@ -27,12 +27,13 @@ t.test('what goes to ECR and its storage is told by action and status, with its 
   const told = await toldBy(app)
   const count = (operation: string, code: string) =>
     sumOf(told, requests, { upstream: 'main', operation, code })
+  t.equal(count('BatchCheckLayerAvailability', '200'), 1, 'whether the repository has the blob')
   t.equal(count('GetDownloadUrlForLayer', '307'), 1)
   t.equal(count('GetObject', '206'), 1)
   t.equal(count('InitiateLayerUpload', '202'), 1)
   t.equal(count('UploadLayerPart', '201'), 1)
   t.equal(count('CompleteLayerUpload', '201'), 1)
-  t.equal(sumOf(told, 'ecr_mirror_upstream_request_duration_seconds_count'), 5)
+  t.equal(sumOf(told, 'ecr_mirror_upstream_request_duration_seconds_count'), 6)
   t.equal(sumOf(told, 'ecr_mirror_upstream_sent_bytes_total', { upstream: 'main' }), pushed.length)
   t.equal(sumOf(told, 'ecr_mirror_upstream_received_bytes_total', { upstream: 'main' }), bytes.length)
   t.ok(
