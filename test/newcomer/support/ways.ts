@@ -49,6 +49,8 @@ export const NOT_RUN: readonly { readonly because: string; readonly commands: re
       'npm run bench',
       'npm run bench -- --case small-blobs --case cold-blob --rounds 3',
       'npm run bench -- --json results.json --chart docs/performance.svg',
+      'npm run attack',
+      'npm run test:stalls',
       'npm run bench:logins',
       'npm run bench:login-timing',
       'npm run test:long',
