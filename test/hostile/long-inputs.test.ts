@@ -73,7 +73,7 @@ const READERS: Readonly<Record<string, (length: number) => readonly [found: unkn
   'an Accept of many types': length => [accepts(`${fill(length, 'a/b,')}*/*`, 'c/d'), true],
   'a Connection of many fields': length => [
     gate('Connection', fill(length, 'close ')),
-    gate('Connection', 'x '),
+    gate('Connection', 'x y'),
   ],
   'a Via of many proxies': length => [gate('Via', fill(length, '1.1 ecr-mirror-,')), undefined],
   'a chain of trusted proxies': length => [
