@@ -74,14 +74,9 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     await empty(image)
     await stage.expireToken()
     const calls = stage.tokenCalls()
-    // What was pushed through a mirror that keeps it is pulled without asking anybody.
-    const renewals = cached ? 0 : 1
+    // A pull begins by a HEAD, which the upstream answers for a user who may push, whatever the mirror keeps.
     await succeed('ctr', ctr('images', 'pull', ...everyPlatform, ...plain, image))
-    t.equal(
-      stage.tokenCalls(),
-      calls + renewals,
-      'a token that has expired costs one renewal, if it is needed',
-    )
+    t.equal(stage.tokenCalls(), calls + 1, 'a token that has expired costs one renewal')
     const blobs = (await readdir(join(layout, 'blobs', 'sha256'))).map(hex => `sha256:${hex}`).sort()
     const content = async (): Promise<string[]> =>
       (await succeed('ctr', ctr('content', 'ls', '-q'))).trim().split('\n').sort()
@@ -93,7 +88,7 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     await stage.expireToken()
     await succeed('ctr', ctr('images', 'tag', image, `${named}:2`))
     await succeed('ctr', ctr('images', 'push', ...hosts, `${named}:2`))
-    t.equal(stage.tokenCalls(), calls + renewals + 1, 'a push renews the next one')
+    t.equal(stage.tokenCalls(), calls + 2, 'a push renews the next one')
     t.equal(
       await farSide.digestOf('team/app', '2'),
       digest,

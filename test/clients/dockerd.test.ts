@@ -47,14 +47,9 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
       await pullsCostNothing(t, farSide.ecr, registry, 'team/app', '1', directory)
     await stage.expireToken()
     const calls = stage.tokenCalls()
-    // What was pushed through a mirror that keeps it is pulled without asking anybody.
-    const renewals = cached ? 0 : 1
+    // A pull begins by a HEAD, which the upstream answers for a user who may push, whatever the mirror keeps.
     await docker('pull', `${image}:1`)
-    t.equal(
-      stage.tokenCalls(),
-      calls + renewals,
-      'a token that has expired costs one renewal, if it is needed',
-    )
+    t.equal(stage.tokenCalls(), calls + 1, 'a token that has expired costs one renewal')
     const format = ['--format', '{{index .RepoDigests 0}}']
     t.equal((await docker('image', 'inspect', ...format, `${image}:1`)).trim(), `${image}@${digest}`)
     t.equal(await docker('run', '--rm', '--network', 'none', `${image}:1`), 'made\n', 'what comes back runs')
@@ -66,7 +61,7 @@ for (const { name, start, commands, cached } of FAR_SIDES) {
     await docker('tag', `${image}:1`, `${image}:2`)
     await stage.expireToken()
     t.equal(digestIn(await docker('push', `${image}:2`)), digest)
-    t.equal(stage.tokenCalls(), calls + renewals + 1, 'a push renews the next one')
+    t.equal(stage.tokenCalls(), calls + 2, 'a push renews the next one')
     t.equal(await farSide.digestOf('team/app', '2'), digest)
 
     const missing = await runClient('docker', ['pull', `${image}:none`], options)
