@@ -1,9 +1,9 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
 import type { Digest } from '../oci/digest.js'
 import { digestsNamed } from '../oci/manifest.js'
 import type { TagName } from '../store/tag-cache.js'
 import { saysNo } from '../upstream/verdict.js'
+import { Yielder } from '../yielder.js'
 import type { Cache } from './cache.js'
 import type { ManifestTarget } from './manifest-source.js'
 import type { PullThrough } from './pull-through.js'
@@ -71,6 +71,7 @@ async function digestsUnder(
   digests: readonly Digest[],
 ): Promise<ReadonlySet<Digest> | undefined> {
   const found = new Set(digests)
+  const yielder = new Yielder()
   let read = 0
   // What is added meanwhile comes up later in the same loop.
   for (const digest of found) {
@@ -83,7 +84,7 @@ async function digestsUnder(
     const named = bytes ? digestsNamed(await cache.readings.read(digest, bytes)) : []
     if (!named) return undefined
     for (const each of named) found.add(each)
-    await turn()
+    await yielder.step()
   }
   return found
 }
