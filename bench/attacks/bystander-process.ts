@@ -61,6 +61,8 @@ class Load {
   }
 
   async stop(): Promise<Seen> {
+    // What was due before now is sent, however late the timer is.
+    this.#go()
     this.#stopped = performance.now()
     clearTimeout(this.#timer)
     while (this.#open.size > 0 && performance.now() < this.#stopped + GRACE) await sleep(10)

@@ -125,7 +125,8 @@ async function sendLeased(
 ): Promise<void> {
   const { endpoint } = repositoryTarget(request, 'blob')
   const { size } = lease
-  const { gone } = exchangeOf(request)
+  const exchange = exchangeOf(request)
+  const { gone } = exchange
   const part = range && resolveByteRange(range, size)
   if (range && !part) throw rangeNotSatisfiable(size)
   const { first, last } = part ?? { first: 0, last: size - 1 }
@@ -138,6 +139,7 @@ async function sendLeased(
         first,
         last,
         whole: !part,
+        turn: () => exchange.turn(),
         openRest: async position => {
           const rest = await sourceOf(request, cache).open({ first: position, last }, gone)
           if (rest.first === position && rest.last === last) return rest.body

@@ -2,10 +2,12 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 import type { AddressSet } from '../access/address-set.js'
+import { networkOf } from '../access/network-of.js'
 import type { PasswordCheck, Verdict } from '../access/password-check.js'
 import type { Policy, Principal } from '../access/policy.js'
 import type { EndpointKind } from '../oci/endpoint.js'
 import type { UpstreamTable } from '../upstream/upstream-table.js'
+import { FairTurns } from './fair-turns.js'
 import { TIME_LIMITS, type TimeLimits } from './patience.js'
 import { unshared, type RequestShare } from './request-share.js'
 import type { RepositoryTarget, Target } from './target.js'
@@ -31,6 +33,11 @@ export interface Exchange {
   /** What it has of what all requests share. */
   readonly share: RequestShare
   readonly timeLimits: TimeLimits
+  /**
+   * To be awaited before the next piece of work that is the client's alone; undefined when that is now. Throws when the
+   * client has left.
+   */
+  turn(): Promise<void> | undefined
   /** When it came, in milliseconds of the monotonic clock. */
   readonly began: number
   address: string | undefined
@@ -60,6 +67,7 @@ export function beginExchange(
   gone: () => AbortSignal,
   share = unshared(),
   timeLimits = TIME_LIMITS,
+  turns = new FairTurns(),
 ): Exchange {
   const exchange: Exchange = {
     rules,
@@ -68,6 +76,7 @@ export function beginExchange(
     },
     share,
     timeLimits,
+    turn: () => turns.take(networkOf(exchange.address ?? ''), gone),
     began: performance.now(),
     address: undefined,
     principal: undefined,

@@ -18,6 +18,7 @@ import { clientGone } from './client-gone.js'
 import { discovery } from './discovery.js'
 import { API_VERSION, errors } from './errors.js'
 import { beginExchange, type Exchange, type Rules } from './exchange.js'
+import { FairTurns } from './fair-turns.js'
 import { gate } from './gate.js'
 import { manifests } from './manifests.js'
 import { parsedRequest } from './parsed-request.js'
@@ -58,6 +59,7 @@ export function registry(
     done()
   })
 
+  const turns = new FairTurns()
   warnings(app)
   gate(app)
   admission(app, budgets)
@@ -68,6 +70,7 @@ export function registry(
       clientGone(request.raw, reply.raw),
       shareOf(request),
       timeLimits,
+      turns,
     )
     reply.header('x-request-id', request.id)
     exchange.address = clientAddress({
@@ -75,6 +78,7 @@ export function registry(
       forwardedFor: request.headers['x-forwarded-for']?.toString(),
       trustedProxies: exchange.rules.trustedProxies,
     })
+    await exchange.turn()
 
     // A stranger learns nothing, not even what is wrong with the request: first who, then what.
     const target = attempt(() => targetOf(request, exchange, sessions))

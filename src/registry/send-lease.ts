@@ -16,6 +16,8 @@ export interface LeasedBytes {
   readonly last: number
   /** Whether these are all the bytes, whose digest is then made sure of before the last of them go out. */
   readonly whole: boolean
+  /** To be awaited before each piece; undefined when it may be read at once. */
+  readonly turn: () => Promise<void> | undefined
   /** The bytes from a position on, straight from the upstream. */
   readonly openRest: (position: number) => Promise<Readable>
 }
@@ -45,6 +47,7 @@ export async function sendLease(
   try {
     if (lease.result !== 'hit') beginOnce()
     while (position <= last) {
+      await bytes.turn()
       const room = lent.buffer.subarray(0, Math.min(lent.buffer.length, last - position + 1))
       const count = await lease.read(room, position, whole, signal)
       if (count === 0) throw new Error('The blob ended early.')

@@ -1,4 +1,5 @@
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import t from 'tap'
 import { onceOver } from '../../src/registry/once-over.js'
 import { Connection } from '../support/connection.js'
@@ -35,4 +36,27 @@ t.test('each answer is over once: written, left, or never begun behind another',
   await new Promise(resolve => setImmediate(resolve))
   t.same(Object.fromEntries(over), Object.fromEntries(paths.map(path => [path, 1])))
   t.same(warnings, [], 'however long the pipeline')
+})
+
+t.test('answers that end all at once are dealt with a few in each turn of the event loop', async t => {
+  const answers = Array.from({ length: 100 }, () => {
+    const request = new IncomingMessage(new Socket())
+    return { request, response: new ServerResponse(request) }
+  })
+  let over = 0
+  const order: number[] = []
+  for (const [index, { request, response }] of answers.entries())
+    onceOver(request, response, () => {
+      over++
+      order.push(index)
+    })
+  const perTurn: number[] = []
+  for (const { response } of answers) response.emit('close')
+  while (over < answers.length) {
+    const before = over
+    await new Promise(resolve => setImmediate(resolve))
+    perTurn.push(over - before)
+  }
+  t.ok(Math.max(...perTurn) <= 32, `${perTurn.join(' ')} were dealt with`)
+  t.same(order, [...answers.keys()], 'in the order in which they ended')
 })

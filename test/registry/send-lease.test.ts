@@ -57,6 +57,7 @@ async function send(
 const whole = (lease: Lease, rest: Buffer = BYTES): LeasedBytes & { opened: number[] } => {
   const opened: number[] = []
   return {
+    turn: () => undefined,
     lease,
     digest,
     first: 0,
