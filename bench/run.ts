@@ -37,7 +37,7 @@ export async function run({
   signal,
 }: RunOptions): Promise<Report> {
   if (process.platform !== 'linux') throw new Error('The benchmarks read /proc and need Linux')
-  const unknown = only.find(name => !CASES.some(each => each.name === name))
+  const unknown = only.find(name => !CASES.some(each => isNamed(each.name, [name])))
   if (unknown !== undefined)
     throw new Error(`There is no case ${unknown}, but ${CASES.map(({ name }) => name).join(', ')}`)
   const started = new Date().toISOString()
@@ -52,7 +52,7 @@ export async function run({
       try {
         const cases: CaseReport[] = []
         const report = { started, rounds, quick, machine: describeMachine(node), versions: versions(), cases }
-        for (const each of CASES.filter(({ name }) => only.length === 0 || only.includes(name))) {
+        for (const each of CASES.filter(({ name }) => only.length === 0 || isNamed(name, only))) {
           signal.throwIfAborted()
           onProgress(each.title)
           cases.push(await runCase(each, stage))
@@ -81,4 +81,9 @@ async function runCase(each: Case, stage: Stage): Promise<CaseReport> {
   } finally {
     await stage.clear()
   }
+}
+
+/** By its name or the beginning of it: `warm-blob` is all of `warm-blob-1`, `warm-blob-16` and so on. */
+function isNamed(name: string, wanted: readonly string[]): boolean {
+  return wanted.some(each => name === each || name.startsWith(`${each}-`))
 }
